@@ -1,0 +1,132 @@
+"""Every option of a run, once: the command line is made from the fields of `RunConfig`."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+
+from synexs_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from synexs_async.missions.mission import Mission
+    from synexs_async.storage.folder import Identity
+
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
+MissionFiles = Literal["journal", "single"]
+OnError = Literal["stop", "record"]
+
+MISSIONS_LIMIT: Final = 10**9  # files are numbered with nine digits
+SEED_LIMIT: Final = 2**64
+_ADAPTIVE_INTERVALS: Final = ((100, 10), (1_000, 50), (10_000, 100))
+_LARGEST_INTERVAL: Final = 500
+
+
+def _option(default: Any, described: str) -> Any:
+    return field(default=default, metadata={"help": described})
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """What to run, where, and how; ConfigError on construction says what is wrong."""
+
+    missions: int = _option(100, "missions that the run has in the end")
+    output: Path = _option(Path("training_logs"), "the run's folder")
+    seed: int = _option(0, "chooses the episodes, with the scenario")
+    team_id: str | None = _option(None, "a label for the run (default: from its identity)")
+    resume: bool = _option(True, "move the folder's run into its archive, and start anew")
+    workers: int | None = _option(None, "processes that write batches (default: cores - 1)")
+    batch_size: int = _option(32, "missions a batch")
+    sequence_length: int = _option(50, "rows a mission in a batch")
+    checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
+    grace: float = _option(30.0, "seconds to finish what has begun when told to stop")
+    mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
+    on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
+    log_level: LogLevel = _option("DEBUG", "least level in the log file")
+    mission: "Mission | None" = field(default=None)
+    """The mission kind to run; the built-in team mission where there is none."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output", Path(self.output))
+        self._whole("missions", 1, MISSIONS_LIMIT)
+        self._whole("seed", 0, SEED_LIMIT - 1)
+        for name in ("batch_size", "sequence_length"):
+            self._whole(name, 1)
+        for name in ("workers", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                self._whole(name, 1)
+        if not (isinstance(self.grace, int | float) and 0 <= self.grace < float("inf")):
+            raise ConfigError("grace", self.grace, "a number of seconds, 0 or more")
+        if self.team_id is not None and not (self.team_id and self.team_id.isprintable()):
+            raise ConfigError("team_id", self.team_id, "a text of printable characters")
+        for name, choices in (
+            ("mission_files", MissionFiles),
+            ("on_error", OnError),
+            ("log_level", LogLevel),
+        ):
+            if getattr(self, name) not in get_args(choices):
+                listed = ", ".join(get_args(choices))
+                raise ConfigError(name, getattr(self, name), f"one of {listed}")
+
+    def _whole(self, name: str, low: int, high: int | None = None) -> None:
+        value = getattr(self, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < low or (high is not None and value > high):
+            bounds = f"{low} or more" if high is None else f"between {low:,} and {high:,}"
+            raise ConfigError(name, value, f"a whole number, {bounds}")
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many worker processes there may be."""
+        return self.workers or max(available_cores() - 1, 1)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Return the missions between checkpoints."""
+        if self.checkpoint_every is not None:
+            return self.checkpoint_every
+        for missions, interval in _ADAPTIVE_INTERVALS:
+            if self.missions <= missions:
+                return interval
+        return _LARGEST_INTERVAL
+
+    def resolve_mission(self) -> "Mission":
+        """Return the mission kind to run."""
+        if self.mission is not None:
+            return self.mission
+        from synexs_async.missions.team_block import TeamMission  # NumPy: not for `--help`
+
+        return TeamMission()
+
+
+def identity_of(config: RunConfig, mission: "Mission") -> "Identity":
+    """Return what the data set of a run is a function of."""
+    from synexs_async.storage.folder import Identity
+
+    return Identity(
+        mission=mission.name,
+        mission_version=mission.version,
+        parameters=msgspec.json.decode(msgspec.json.encode(mission.parameters())),
+        seed=config.seed,
+        batch_size=config.batch_size,
+        sequence_length=config.sequence_length,
+        mission_files=config.mission_files,
+    )
+
+
+def derived_team_id(identity: "Identity") -> str:
+    """Return the label of a run that was given none."""
+    origin = msgspec.json.encode(identity, order="sorted")
+    return f"team-{hashlib.blake2b(origin, digest_size=6).hexdigest()}"
+
+
+OPTIONS: Final = tuple(option for option in fields(RunConfig) if option.metadata)

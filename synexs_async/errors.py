@@ -1,0 +1,117 @@
+"""What can go wrong, each error with the sentence that a user reads.
+
+SynexsError
+├── UsageError              refused before anything was changed: exit code 2
+│   ├── ConfigError         an option's value
+│   ├── ScenarioError       a scenario file's key or value
+│   ├── FolderError         an output folder that can't be used as it is
+│   │   ├── FolderInUse
+│   │   └── IdentityMismatch
+│   └── JournalDamaged      a journal that no crash leaves behind
+└── RunFailed               stopped in the middle, all that was committed kept: exit code 1
+    ├── MissionFailed       the mission's own code raised
+    ├── StorageFailed       the disk is full, or failed
+    └── WorkerFailed        a worker process could not be kept alive
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class SynexsError(Exception):
+    """The base of every error that this package raises on purpose."""
+
+
+class UsageError(SynexsError):
+    """The request can't be carried out; nothing on disk was changed."""
+
+
+class ConfigError(UsageError):
+    """An option has a value that it can't take."""
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(f"{option}: expected {expected}, not {value!r}")
+        self.option, self.value, self.expected = option, value, expected
+
+
+class ScenarioError(UsageError):
+    """A scenario says something that can't be simulated."""
+
+    def __init__(self, source: str, key: str, problem: str) -> None:
+        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        self.source, self.key, self.problem = source, key, problem
+
+
+class FolderError(UsageError):
+    """An output folder can't be used as it is."""
+
+    def __init__(self, folder: Path, problem: str) -> None:
+        super().__init__(f"{folder}: {problem}")
+        self.folder, self.problem = folder, problem
+
+
+class FolderInUse(FolderError):
+    """Another process runs in this folder."""
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(
+            folder, f"in use by {holder}; wait for it or stop it, or choose another --output"
+        )
+        self.holder = holder
+
+
+class IdentityMismatch(FolderError):
+    """The folder holds another run: `differences` has (there, asked for) by field."""
+
+    def __init__(self, folder: Path, differences: Mapping[str, tuple[object, object]]) -> None:
+        listed = "; ".join(
+            f"{field} is {there!r} there, {asked!r} was asked for"
+            for field, (there, asked) in differences.items()
+        )
+        super().__init__(
+            folder,
+            f"holds another run: {listed}. Choose another --output, or add --no-resume to move "
+            "that run into its archive folder",
+        )
+        self.differences = dict(differences)
+
+
+class JournalDamaged(UsageError):
+    """Committed records are gone or unreadable, in a way that no crash brings about."""
+
+    def __init__(self, file: Path, line: int | None, problem: str) -> None:
+        place = f"{file}, line {line}" if line else f"{file}"
+        super().__init__(
+            f"{place}: {problem}. Restore the file from a copy, or add --no-resume to move this "
+            "run into its archive folder and start anew"
+        )
+        self.file, self.line, self.problem = file, line, problem
+
+
+class RunFailed(SynexsError):
+    """The run stopped in the middle; what was committed is kept, and a new start goes on."""
+
+
+class MissionFailed(RunFailed):
+    """The mission's own code raised; the exception is this error's cause."""
+
+    def __init__(self, index: int, cause: BaseException) -> None:
+        super().__init__(
+            f"mission {index} raised {type(cause).__name__}: {cause} (traceback in the log)"
+        )
+        self.index = index
+
+
+class StorageFailed(RunFailed):
+    """The operating system refused to read or write; the OSError is this error's cause."""
+
+    def __init__(self, cause: OSError) -> None:
+        where = f": {cause.filename}" if cause.filename else ""
+        super().__init__(f"{cause.strerror or cause}{where}")
+        self.errno = cause.errno
+
+
+class WorkerFailed(RunFailed):
+    """Worker processes ended again and again over the same work, or could not work at all."""

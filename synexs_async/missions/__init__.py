@@ -1,0 +1,1 @@
+"""Missions: pure functions of (scenario, seed, index). No disk, no event loop, no clock."""

@@ -1,0 +1,63 @@
+"""Missions whose own code raised: how they stand in a block, beside those that did not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from synexs_async.missions.mission import (
+    ERROR_LABEL,
+    METRIC_NAMES,
+    Block,
+    Mission,
+    mission_identifiers,
+)
+from synexs_async.missions.records import ErrorRecord
+
+_ENDING: Final = b'"status":"error","training_label":null}\n'
+_decode = msgspec.json.Decoder(ErrorRecord).decode
+
+
+def is_error(line: bytes) -> bool:
+    """Whether a journal line records a mission whose own code raised."""
+    return line.endswith(_ENDING)
+
+
+def error_block(mission: Mission, seed: int, index: int, error: Exception) -> Block:
+    """Return the block of one mission that raised.
+
+    Of the exception just its type is recorded: what it says may differ from run to run.
+    """
+    identify = mission_identifiers(mission.name, mission.version, mission.parameters(), seed)
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    record = ErrorRecord(mission_id=identify(index), mission_number=index, error=name)
+    return _block(mission, index, [msgspec.json.encode(record) + b"\n"])
+
+
+def read_block(mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
+    """Make the block of journal lines again, errors among them."""
+    parts = []
+    for failed, run in groupby(lines, is_error):
+        part = list(run)
+        parts.append(_block(mission, first, part) if failed else mission.read(first, part))
+        first += len(part)
+    return Block.concatenate(parts)
+
+
+def _block(mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
+    count = len(lines)
+    return Block(
+        first,
+        lines,
+        [_decode(line).mission_id for line in lines],
+        np.full(count, ERROR_LABEL),
+        np.zeros((count, mission.feature_rows, len(mission.feature_names)), np.float32),
+        {name: np.zeros(count) for name in METRIC_NAMES},
+    )

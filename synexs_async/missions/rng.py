@@ -1,0 +1,50 @@
+"""Random streams: a private one for each mission, made from the counter-based generator Philox.
+
+The seed is the key and the mission's index sits in the counter, so that any mission's stream can
+be had alone, and those of consecutive missions are one consecutive piece of NumPy's raw output.
+NumPy promises that raw output from version to version, but not what the methods of ``Generator``
+make of it, so variates are made here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+WORDS_PER_BLOCK: Final = 4  # one Philox4x64 block is four 64-bit words
+SEED_LIMIT: Final = 2**64
+
+_COUNTER_LIMIT: Final = 2**256
+
+Words = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float64]
+
+
+def philox_words(key: int, first_block: int, blocks: int) -> Words:
+    """Return the Philox4x64-10 output for `blocks` consecutive counter values.
+
+    The counter starts at `first_block` as in the published algorithm (Salmon et al., "Parallel
+    random numbers: as easy as 1, 2, 3", SC11, and its Random123 test vectors). NumPy increments
+    its counter before each block, hence the step back.
+
+    Returns:
+        uint64 words, shape [blocks * 4].
+    """
+    counter = (first_block - 1) % _COUNTER_LIMIT
+    words: Words = np.random.Philox(key=key, counter=counter).random_raw(blocks * WORDS_PER_BLOCK)
+    return words
+
+
+def mission_uniforms(seed: int, first: int, count: int, draws: int) -> Floats:
+    """Return the uniform variates of missions `first` to `first + count - 1`.
+
+    Mission i owns the counter values i*k to i*k + k - 1, where k = ceil(draws / 4).
+
+    Returns:
+        float64 in [0, 1) with 53 random bits each, shape [count, draws].
+    """
+    blocks = -(-draws // WORDS_PER_BLOCK)
+    words = philox_words(seed, first * blocks, count * blocks).reshape(count, -1)[:, :draws]
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -1,0 +1,143 @@
+"""The parameters of the team mission: a mix of difficulties and the ranges of each."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from synexs_async.errors import ScenarioError
+
+SIGNALS: Final = (
+    "suspicious_timing",
+    "fake_vulnerabilities",
+    "too_easy_access",
+    "honeyd_signature",
+    "unrealistic_services",
+    "bait_files",
+    "fake_credentials",
+)
+
+_SHARE_TOLERANCE: Final = 1e-9
+_SPOKEN_TYPES: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "a table",
+    "str": "a text",
+}
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+SignalCount = Annotated[int, Meta(ge=0, le=len(SIGNALS))]
+
+
+class Difficulty(Struct, frozen=True, forbid_unknown_fields=True):
+    """One difficulty: its share of all missions, and [lowest, highest] of what is drawn."""
+
+    share: Fraction
+    risk_level: tuple[Fraction, Fraction]
+    success_probability: tuple[Fraction, Fraction]
+    detection_likelihood: tuple[Fraction, Fraction]
+    honeypot_signals: tuple[SignalCount, SignalCount]
+    defenses: tuple[str, ...]
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
+    """The four difficulties of a team mission."""
+
+    easy: Difficulty
+    medium: Difficulty
+    hard: Difficulty
+    honeypot: Difficulty
+
+    def by_name(self) -> dict[str, Difficulty]:
+        """Return the difficulties in the order in which they are drawn."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+def default_scenario_text() -> str:
+    """Return the built-in scenario as TOML, with comments: a file to start from."""
+    return resources.files(__package__).joinpath("default_scenario.toml").read_text("utf-8")
+
+
+@cache
+def default_scenario() -> Scenario:
+    """Return the built-in scenario."""
+    return parse_scenario(default_scenario_text(), "built-in scenario")
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario from a TOML file; ScenarioError says what is wrong with it."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ScenarioError(str(path), "", f"can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError(str(path), "", "is not a TOML file: not UTF-8 text") from error
+    return parse_scenario(text, str(path))
+
+
+def parse_scenario(text: str, source: str) -> Scenario:
+    """Make a scenario from TOML text; `source` is what errors call it."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(source, "", f"is not a TOML file: {error}") from error
+    try:
+        scenario = msgspec.convert(tables, Scenario)
+    except msgspec.ValidationError as error:
+        raise ScenarioError(source, *_explain(str(error), tables)) from error
+    _check(scenario, source)
+    return scenario
+
+
+def _check(scenario: Scenario, source: str) -> None:
+    """Check what the types can't say."""
+    for name, difficulty in scenario.by_name().items():
+        for field in difficulty.__struct_fields__:
+            value = getattr(difficulty, field)
+            numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if v != v]
+            if numbers:
+                raise ScenarioError(source, f"{name}.{field}", "expected a number, not nan")
+            if field not in ("share", "defenses") and value[0] > value[1]:
+                problem = f"expected the lowest value first, not {list(value)}"
+                raise ScenarioError(source, f"{name}.{field}", problem)
+        for defense in difficulty.defenses:
+            if not (defense and defense.isprintable()):
+                problem = f"expected names of printable characters, not {defense!r}"
+                raise ScenarioError(source, f"{name}.defenses", problem)
+    shares = [difficulty.share for difficulty in scenario.by_name().values()]
+    if abs(math.fsum(shares) - 1) > _SHARE_TOLERANCE:
+        listed = " + ".join(f"{share:g}" for share in shares)
+        problem = f"expected shares that sum to 1, not {listed} = {math.fsum(shares):g}"
+        raise ScenarioError(source, "share", problem)
+
+
+def _explain(message: str, tables: dict[str, Any]) -> tuple[str, str]:
+    """Turn msgspec's message into the key and a sentence that names the value."""
+    what, _, path = message.partition(" - at `$")
+    steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
+    key = ".".join(name or f"[{int(position)}]" for name, position in steps).replace(".[", "[")
+    if missing := re.search(r"missing required field `(.+)`", what):
+        return ".".join(filter(None, (key, missing[1]))), "is missing; expected a value for it"
+    if unknown := re.search(r"unknown field `(.+)`", what):
+        return ".".join(filter(None, (key, unknown[1]))), "is unknown; expected no such key"
+    value: Any = tables
+    for name, position in steps:
+        value = value[name] if name else value[int(position)]
+    if bound := re.match(r"Expected `(?:int|float)` ([<>]=) ([\d.]+)", what):
+        limit = "at least" if bound[1] == ">=" else "at most"
+        return key, f"expected {limit} {float(bound[2]):g}, not {value!r}"
+    if length := re.match(r"Expected `array` of length (\d+)", what):
+        return key, f"expected [lowest, highest], {length[1]} values, not {value!r}"
+    if kind := re.match(r"Expected `(\w+)`", what):
+        return key, f"expected {_SPOKEN_TYPES.get(kind[1], kind[1])}, not {value!r}"
+    return key, what

@@ -1,0 +1,82 @@
+"""What a run and its worker processes say to each other: frames of MessagePack over pipes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from synexs_async.storage.ledger import Entry
+
+HEADER_BYTES: Final = 4
+
+
+class Setup(Struct, frozen=True):
+    """The first frame to a worker: what all its batches have in common."""
+
+    folder: str
+    parent: int
+    batch_size: int
+    sequence_length: int
+    feature_rows: int
+    feature_columns: int
+
+
+class BatchRows(Struct, frozen=True, gc=False):
+    """Missions that are to become batches; none to learn about the worker alone.
+
+    Attributes:
+        first: the index of the first mission; the start of a batch.
+        ids: n mission ids.
+        labels: int64 [n] as bytes.
+        features: float32 [n, rows, columns] as bytes; the last row is repeated as padding.
+        durations: n simulated durations in seconds.
+        efficiencies: n efficiencies.
+    """
+
+    first: int
+    ids: list[str]
+    labels: bytes
+    features: bytes
+    durations: list[float]
+    efficiencies: list[float]
+
+
+class Written(Struct, frozen=True, tag=True):
+    """The batches are in the folder."""
+
+    entries: list[Entry]
+    cuda_available: bool
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """The operating system refused to write them."""
+
+    errno: int
+    strerror: str
+    filename: str | None
+
+
+class Broken(Struct, frozen=True, tag=True):
+    """The worker can't work at all; `traceback` says why."""
+
+    traceback: str
+
+
+Reply = Written | Refused | Broken
+
+decode_setup = msgspec.msgpack.Decoder(Setup).decode
+decode_rows = msgspec.msgpack.Decoder(BatchRows).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+def frame(message: Setup | BatchRows | Reply) -> bytes:
+    """Encode a message and put its length before it."""
+    payload = msgspec.msgpack.encode(message)
+    return len(payload).to_bytes(HEADER_BYTES, "big") + payload
+
+
+def payload_length(header: bytes) -> int:
+    """Return how many bytes follow a header."""
+    return int.from_bytes(header, "big")

@@ -1,0 +1,180 @@
+"""A run from its start to its end, for the program that embeds it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from synexs_async.config import RunConfig
+from synexs_async.missions.records import ErrorRecord, MissionRecord
+from synexs_async.session import Prepared, Session, prepare
+from synexs_async.storage.folder import RunFolder, acquire
+from synexs_async.storage.journal import JournalReader, decode_record
+from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus, read_progress
+from synexs_async.tasks.logs import log_to_file
+from synexs_async.tasks.watermark import Watermark
+
+_RECORDS_A_READ: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run stands when a session of it has ended.
+
+    Attributes:
+        status: "completed", "interrupted" where it was told to stop, or "failed".
+        missions: missions in the journal, of `total`.
+        new_missions: those that this session simulated.
+        outcomes: counts over all sessions.
+        seconds: this session's time.
+        dataset_sha256: the digest of a complete data set, else None.
+        team_id: the run's label.
+        output: the run's folder.
+        archived: where an earlier run was moved to, if one was.
+    """
+
+    status: RunStatus
+    missions: int
+    total: int
+    new_missions: int
+    outcomes: OutcomeCounts
+    seconds: float
+    dataset_sha256: str | None
+    team_id: str
+    output: Path
+    archived: Path | None
+
+
+async def run(config: RunConfig) -> RunReport:
+    """Run missions to the end, or on from where an earlier session ended.
+
+    Cancelling it stops the run in order: what was simulated is committed, a last checkpoint is
+    written, and the same call goes on from there later.
+
+    Raises:
+        UsageError: the folder can't be used for this run; nothing was changed.
+        RunFailed: the run stopped in the middle, with all that was committed kept.
+    """
+    async with open_run(config) as live:
+        pass
+    return live.report
+
+
+@asynccontextmanager
+async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
+    """Run missions beside the body of an `async with`; leaving the body waits for their end.
+
+    An exception in the body, or its cancellation, stops the run in order. The run's own errors
+    are those of `run`, raised when the body is left.
+    """
+    folder = RunFolder(config.output.absolute())
+    lock = await anyio.to_thread.run_sync(acquire, folder)
+    try:
+        prepared = await anyio.to_thread.run_sync(prepare, config, folder)
+        if prepared.recovery.complete:
+            yield LiveRun(prepared, None)
+            return
+        log_file = folder.log_file(datetime.now())
+        async with log_to_file(log_file, config.log_level) as log:
+            session = Session(config, prepared, log)
+            live = LiveRun(prepared, session)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(session.run)
+                try:
+                    yield live
+                finally:
+                    session.release_readers()
+        if session.failure is not None:
+            raise session.failure
+    finally:
+        lock.release()
+
+
+class LiveRun:
+    """A run that is going on, or that was found complete."""
+
+    def __init__(self, prepared: Prepared, session: Session | None) -> None:
+        self._prepared = prepared
+        self._session = session
+
+    @property
+    def output(self) -> Path:
+        """The run's folder."""
+        return self._prepared.layout.folder.path
+
+    @property
+    def progress(self) -> Progress:
+        """How the run stands now."""
+        if self._session is None:
+            return read_progress(self.output)
+        return self._session.reporting.snapshot()
+
+    @property
+    def report(self) -> RunReport:
+        """How the run stands, as it is reported at the end."""
+        prepared, session = self._prepared, self._session
+        checkpoint = prepared.recovery.checkpoint
+        if session is None:
+            missions = total = checkpoint.mark.missions
+            outcomes = OutcomeCounts(**checkpoint.statistics.counts())
+        else:
+            missions, total = session.committed.value, session.total
+            outcomes = session.reporting.snapshot().stats
+        return RunReport(
+            status=session.reporting.status if session else "completed",
+            missions=missions,
+            total=total,
+            new_missions=missions - session.already_there if session else 0,
+            outcomes=outcomes,
+            seconds=session.seconds if session else 0.0,
+            dataset_sha256=session.dataset_sha256 if session else checkpoint.dataset_sha256,
+            team_id=prepared.run_file.team_id,
+            output=self.output,
+            archived=prepared.archived,
+        )
+
+    async def records(self, start: int = 0) -> AsyncGenerator[MissionRecord | ErrorRecord]:
+        """Iterate over the committed records from mission `start` on, in order, as they come.
+
+        Records of earlier sessions are read from the journal first. While somebody iterates, the
+        run does not get far ahead, so memory stays flat however slow the body is; close the
+        iterator (`contextlib.aclosing`), or leave the run's body, to let the run go on alone.
+        """
+        reader = JournalReader(self._prepared.layout, start)
+        position = Watermark(start)
+        if self._session is not None:
+            self._session.add_reader(position)
+        try:
+            while end := await self._committed_beyond(reader.position):
+                end = min(end, reader.position + _RECORDS_A_READ)
+                for line in await anyio.to_thread.run_sync(reader.read, end):
+                    yield decode_record(line)
+                    position.advance(position.value + 1)
+        finally:
+            if self._session is not None:
+                self._session.remove_reader(position)
+
+    def stop(self) -> None:
+        """Stop in order, as cancelling does; the body goes on."""
+        if self._session is not None:
+            self._session.stop()
+
+    def give_up(self) -> None:
+        """Stop at once, without writing what is in flight; it is made again on resume."""
+        if self._session is not None:
+            self._session.give_up()
+
+    async def _committed_beyond(self, position: int) -> int | None:
+        """Wait for missions behind `position`; None when there will be none."""
+        if self._session is None:
+            missions = self._prepared.recovery.checkpoint.mark.missions
+            return missions if missions > position else None
+        committed = self._session.committed
+        return committed.value if await committed.reached(position + 1) else None

@@ -1,0 +1,346 @@
+"""One session of a run: its tasks, and how they end.
+
+They are nested so that stopping is producing nothing more. The mission loop has a cancel scope of
+its own, the one thing that a stop cancels. Behind it the channels close, and the consumers,
+shielded, drain what is in them. The progress reporter stays around those until the end is known.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from synexs_async.config import RunConfig, derived_team_id, identity_of
+from synexs_async.errors import StorageFailed
+from synexs_async.missions.mission import Block, Mission
+from synexs_async.protocol import Setup
+from synexs_async.storage.files import GroupFlush
+from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
+from synexs_async.storage.index import write_index
+from synexs_async.storage.journal import JournalWriter, Layout
+from synexs_async.storage.ledger import Ledger
+from synexs_async.storage.progress import RunStatus, timestamp
+from synexs_async.storage.recovery import Recovery, examine, repair
+from synexs_async.tasks.checkpointing import Checkpointing
+from synexs_async.tasks.flushing import Flushing
+from synexs_async.tasks.journaling import Journaling, Snapshot
+from synexs_async.tasks.loop import replay_journal, simulate_missions
+from synexs_async.tasks.pool import WorkerPool
+from synexs_async.tasks.progress import Reporting
+from synexs_async.tasks.watermark import Watermark
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+_BLOCKS_IN_FLIGHT: Final = 16
+_READ_AHEAD: Final = 4096  # missions that a run may be ahead of whoever reads its records
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A folder that is ready for a session."""
+
+    mission: Mission
+    run_file: RunFile
+    layout: Layout
+    recovery: Recovery
+    archived: Path | None
+
+
+def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
+    """Make a locked folder ready: claim it for this run, and clear away what was in flight.
+
+    Raises:
+        UsageError: it can't be used for this run; nothing was changed.
+    """
+    mission = config.resolve_mission()
+    identity = identity_of(config, mission)
+    wanted = RunFile(identity, config.team_id or derived_team_id(identity))
+    run_file, archived = adopt(folder, wanted, resume=config.resume)
+    layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
+    recovery = examine(layout, config.missions)
+    repair(layout, recovery)
+    return Prepared(mission, run_file, layout, recovery, archived)
+
+
+class Session:
+    """Takes a run on from what its folder holds.
+
+    Attributes:
+        committed: the missions in the journal; closed at the end.
+        dataset_sha256: the data set's digest once the run is complete.
+        failure: what made the run fail, if anything did.
+    """
+
+    def __init__(self, config: RunConfig, prepared: Prepared, log: Logger) -> None:
+        checkpoint, extent = prepared.recovery.checkpoint, prepared.recovery.extent
+        layout, folder = prepared.layout, prepared.layout.folder
+        self.total = config.missions
+        self._config = config
+        self._prepared = prepared
+        self._log = log
+        self._started = monotonic()
+        self._elapsed_before = checkpoint.elapsed_time
+        self._readers: set[Watermark] = set()
+        self._producing = anyio.CancelScope()
+        self._draining = anyio.CancelScope(shield=True)
+        self._reporting_scope = anyio.CancelScope(shield=True)
+        self.already_there = extent.missions
+        self.dataset_sha256: str | None = None
+        self.failure: BaseException | None = None
+
+        ledger = Ledger(folder.ledger)
+        self._writer = JournalWriter(layout, checkpoint.mark)
+        self._pool = WorkerPool(
+            Setup(
+                folder=str(folder.path),
+                parent=os.getpid(),
+                batch_size=config.batch_size,
+                sequence_length=config.sequence_length,
+                feature_rows=prepared.mission.feature_rows,
+                feature_columns=len(prepared.mission.feature_names),
+            ),
+            log.warning,
+        )
+        self._group_flush = GroupFlush(folder.path)
+        self._journaling = Journaling(
+            self._writer,
+            ledger,
+            checkpoint.statistics,
+            already_there=extent.missions,
+            interval=config.checkpoint_interval,
+        )
+        self._flushing = Flushing(
+            self._pool,
+            layout,
+            ledger,
+            log,
+            first=layout.batch_start(checkpoint.mark.missions),
+            total=config.missions,
+            workers=config.worker_count,
+        )
+        self._checkpointing = Checkpointing(
+            layout,
+            self._group_flush,
+            self._flushing,
+            log,
+            saved=checkpoint.mark.missions,
+            elapsed=self.elapsed,
+        )
+        self.reporting = Reporting(
+            folder.progress,
+            self._journaling,
+            self._flushing,
+            self._checkpointing,
+            log,
+            already_there=extent.missions,
+            total=config.missions,
+            seed=config.seed,
+            interval=config.checkpoint_interval,
+            elapsed=self.elapsed,
+        )
+        self.committed = self._journaling.committed
+
+    def elapsed(self) -> float:
+        """Return the seconds of work, over all sessions."""
+        return self._elapsed_before + self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of this session."""
+        return monotonic() - self._started
+
+    def stop(self) -> None:
+        """Stop in order: simulate nothing more, write what was simulated, then end."""
+        self._producing.cancel()
+        self._limit_draining()
+
+    def give_up(self) -> None:
+        """Stop at once; what is committed stays committed."""
+        self._producing.cancel()
+        self._draining.cancel()
+
+    def add_reader(self, reader: Watermark) -> None:
+        """Let the run be no further ahead of `reader` than memory allows."""
+        self._readers.add(reader)
+
+    def remove_reader(self, reader: Watermark) -> None:
+        """Wait for `reader` no longer."""
+        reader.close()
+        self._readers.discard(reader)
+
+    def release_readers(self) -> None:
+        """Wait for no reader any longer: nobody is there to read."""
+        for reader in tuple(self._readers):
+            self.remove_reader(reader)
+
+    async def run(self) -> None:
+        """Run to the end, to a stop, or to a failure, which is kept in `failure`."""
+        self._log_beginning()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._report)
+                try:
+                    await self._work()
+                except Exception as error:
+                    self.failure = _cause_of(error)
+                finally:
+                    self._reporting_scope.cancel()
+        finally:
+            self.committed.close()
+            self._writer.close()
+            self._group_flush.close()
+            self.reporting.status = self._status()
+            self._log_end()
+            with anyio.CancelScope(shield=True):
+                await self.reporting.write()
+
+    async def _report(self) -> None:
+        with self._reporting_scope:
+            await self.reporting.run()
+
+    async def _work(self) -> None:
+        send, receive = anyio.create_memory_object_stream[Block](_BLOCKS_IN_FLIGHT)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._consume, receive)
+            tasks.start_soon(self._produce, send)
+
+    async def _produce(self, blocks: MemoryObjectSendStream[Block]) -> None:
+        """Send the missions that the journal holds already, then new ones."""
+        prepared, config = self._prepared, self._config
+        there = self.already_there
+        finished = False
+        try:
+            with self._producing:
+                async with blocks:
+                    await replay_journal(
+                        prepared.mission,
+                        prepared.layout,
+                        prepared.recovery.checkpoint.mark,
+                        there,
+                        blocks,
+                    )
+                    await simulate_missions(
+                        prepared.mission,
+                        config.seed,
+                        there,
+                        config.missions,
+                        interval=config.checkpoint_interval,
+                        on_error=config.on_error,
+                        blocks=blocks,
+                        may_start=self._readers_follow,
+                        log=self._log,
+                    )
+                    finished = True
+        except anyio.BrokenResourceError:
+            pass  # a consumer failed; what it raised is the reason
+        finally:
+            if not finished:
+                self._limit_draining()
+
+    async def _consume(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
+        """Turn blocks into journal, batches and checkpoints, until there are no more blocks."""
+        onward_send, onward_receive = anyio.create_memory_object_stream[Block](_BLOCKS_IN_FLIGHT)
+        points_send, points_receive = anyio.create_memory_object_stream[Snapshot](0)
+        at_its_word = self._config.checkpoint_every is not None
+        with self._draining:
+            async with self._pool:
+                async with anyio.create_task_group() as consumers:
+                    consumers.start_soon(
+                        self._journaling.run, blocks, onward_send, points_send, at_its_word
+                    )
+                    consumers.start_soon(self._checkpointing.run, points_receive, not at_its_word)
+                    consumers.start_soon(self._flush, onward_receive)
+                await self._finish()
+        if self._draining.cancelled_caught:
+            self._log.warning("gave up writing what was in flight; it will be made again")
+
+    async def _flush(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
+        if self._prepared.recovery.missing_batches:
+            await self._flushing.rebuild(
+                self._prepared.mission, self._prepared.recovery.missing_batches
+            )
+        await self._flushing.run(blocks)
+
+    async def _finish(self) -> None:
+        """Write the last checkpoint; of a complete run, with the digest of its data set."""
+        snapshot = self._journaling.snapshot
+        if snapshot.mark.missions == self._config.missions:
+            cuda_available = await self._flushing.learn_about_cuda()
+            digest = await anyio.to_thread.run_sync(self._write_index, cuda_available)
+            await self._checkpointing.save(snapshot, digest)
+            self.dataset_sha256 = digest
+        else:
+            await self._checkpointing.save(snapshot)
+
+    def _write_index(self, cuda_available: bool) -> str:
+        last = (self._writer.last_file(), self._flushing.last)
+        return write_index(
+            self._prepared.layout.folder,
+            self._prepared.run_file.identity,
+            missions=self._config.missions,
+            feature_names=self._prepared.mission.feature_names,
+            last=[entry for entry in last if entry is not None],
+            created=timestamp(),
+            cuda_available=cuda_available,
+        )
+
+    async def _readers_follow(self, index: int) -> None:
+        for reader in tuple(self._readers):
+            await reader.reached(index - _READ_AHEAD)
+
+    def _limit_draining(self) -> None:
+        deadline = anyio.current_time() + self._config.grace
+        self._draining.deadline = min(self._draining.deadline, deadline)
+
+    def _status(self) -> RunStatus:
+        if self.failure is not None:
+            return "failed"
+        return "completed" if self.dataset_sha256 else "interrupted"
+
+    def _log_beginning(self) -> None:
+        for warning in self._prepared.recovery.warnings:
+            self._log.warning(warning)
+        total = self._config.missions
+        if self.already_there:
+            self._log.info(f"resuming at mission {self.already_there} of {total}")
+        else:
+            self._log.info(f"starting {total} missions, seed {self._config.seed}")
+
+    def _log_end(self) -> None:
+        missions = self.committed.value
+        match self.reporting.status:
+            case "failed":
+                self._log.error(f"failed after {missions} missions: {self.failure}")
+            case "completed":
+                self._log.info(f"complete: {missions} missions, data set {self.dataset_sha256}")
+            case _:
+                self._log.info(f"stopped after {missions} of {self._config.missions} missions")
+
+
+def _cause_of(error: Exception) -> BaseException:
+    """Find the error that the others follow from."""
+    leaves = list(_leaves(error))
+    told = [leaf for leaf in leaves if not isinstance(leaf, anyio.BrokenResourceError)]
+    cause = (told or leaves)[0]
+    if isinstance(cause, OSError):
+        failure = StorageFailed(cause)
+        failure.__cause__ = cause
+        return failure
+    return cause
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error

@@ -1,0 +1,121 @@
+"""The checkpoint: the point that a resume starts from, about 1 KB whatever the run's size.
+
+It never speaks of data that a power cut could take: what lies before it was flushed first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from synexs_async.missions.statistics import Statistics
+from synexs_async.storage.files import replace_file
+from synexs_async.storage.journal import Mark
+
+
+class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a run stands.
+
+    Attributes:
+        mark: the point of the journal.
+        statistics: of the missions before it.
+        elapsed_time: seconds of work, over all sessions.
+        dataset_sha256: the digest of the data set once the run is complete, "" before.
+    """
+
+    mark: Mark
+    statistics: Statistics
+    elapsed_time: float = 0.0
+    dataset_sha256: str = ""
+
+
+class CheckpointStats(Struct, forbid_unknown_fields=True):
+    """`stats` of checkpoint.json; `elapsed_time` is seconds over all sessions."""
+
+    success_count: int
+    failure_count: int
+    abort_count: int
+    error_count: int
+    elapsed_time: float
+    completed: bool
+
+
+class LoggerStats(Struct, forbid_unknown_fields=True):
+    """`logger_stats`: whole batches, and missions that wait for one."""
+
+    batches: int
+    missions_waiting: int
+
+
+class JournalPoint(Struct, forbid_unknown_fields=True):
+    """`journal`: see `Mark`; `file` is the one that the next record belongs to."""
+
+    file: str
+    offset: int
+    sha256: str
+    batch_offset: int
+
+
+class CheckpointFile(Struct, forbid_unknown_fields=True):
+    """The content of checkpoint.json; `checksum` is of the rest, encoded as JSON."""
+
+    timestamp: str
+    missions_completed: int
+    stats: CheckpointStats
+    team_stats: dict[str, float]
+    sums: Statistics
+    logger_stats: LoggerStats
+    journal: JournalPoint
+    dataset_sha256: str
+    checksum: str = ""
+
+
+def write_checkpoint(
+    path: Path, checkpoint: Checkpoint, *, timestamp: str, journal_file: str, batch_size: int
+) -> None:
+    """Replace checkpoint.json, durably."""
+    mark, statistics = checkpoint.mark, checkpoint.statistics
+    content = CheckpointFile(
+        timestamp=timestamp,
+        missions_completed=mark.missions,
+        stats=CheckpointStats(
+            **statistics.counts(),
+            elapsed_time=checkpoint.elapsed_time,
+            completed=bool(checkpoint.dataset_sha256),
+        ),
+        team_stats=statistics.means(),
+        sums=statistics,
+        logger_stats=LoggerStats(*divmod(mark.missions, batch_size)),
+        journal=JournalPoint(journal_file, mark.offset, mark.sha256, mark.batch_offset),
+        dataset_sha256=checkpoint.dataset_sha256,
+    )
+    content.checksum = _checksum(content)
+    text = msgspec.json.format(msgspec.json.encode(content))
+    replace_file(path, text + b"\n", durable=True)
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """Read checkpoint.json, None where there is none; ValueError where it can't be trusted."""
+    try:
+        content = msgspec.json.decode(path.read_bytes(), type=CheckpointFile)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} can't be read: {error}") from error
+    if content.checksum != _checksum(content):
+        raise ValueError(f"{path.name} does not match its own checksum")
+    journal = content.journal
+    return Checkpoint(
+        mark=Mark(content.missions_completed, journal.offset, journal.sha256, journal.batch_offset),
+        statistics=content.sums,
+        elapsed_time=content.stats.elapsed_time,
+        dataset_sha256=content.dataset_sha256,
+    )
+
+
+def _checksum(content: CheckpointFile) -> str:
+    bare = msgspec.structs.replace(content, checksum="")
+    return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()

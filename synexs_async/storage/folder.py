@@ -1,0 +1,241 @@
+"""A run's folder: where each thing lies in it, who may write to it, and whose run it holds."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from filelock import FileLock, Timeout
+from msgspec import Struct
+
+from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
+from synexs_async.storage.files import replace_file
+
+FORMAT_VERSION: Final = 1
+MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
+
+MissionFiles = Literal["journal", "single"]
+
+_PARTS: Final = (
+    "checkpoint.json",
+    "ledger.jsonl",
+    "progress.json",
+    "logs",
+    "missions",
+    "batches",
+    "models",
+    "run.json",  # last: while it is there, the folder is known to be ours
+)
+_LOCK: Final = "run.lock"
+_ARCHIVE: Final = "archive"
+_HALF_ARCHIVED: Final = ".partial"
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run's data set is a function of. N is no part of it: a run may grow."""
+
+    mission: str
+    mission_version: int
+    parameters: dict[str, Any]
+    seed: int
+    batch_size: int
+    sequence_length: int
+    mission_files: MissionFiles
+    format_version: int = FORMAT_VERSION
+
+
+class RunFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of run.json."""
+
+    identity: Identity
+    team_id: str
+
+
+class RunFolder:
+    """The paths within a run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_file = path / "run.json"
+        self.checkpoint = path / "checkpoint.json"
+        self.ledger = path / "ledger.jsonl"
+        self.progress = path / "progress.json"
+        self.logs = path / "logs"
+        self.missions = path / "missions"
+        self.batches = path / "batches"
+        self.index = self.batches / "training_index.json"
+        self.models = path / "models"
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def journal_file(self, first: int) -> Path:
+        """Return the journal file whose first mission is `first`."""
+        return self.missions / f"mission_{first:09d}.jsonl"
+
+    def batch_file(self, number: int) -> Path:
+        """Return the file of a batch."""
+        return self.batches / f"batch_{number:06d}.pt"
+
+    def log_file(self, started: datetime) -> Path:
+        """Return the log of the session that started then."""
+        return self.logs / f"training_{started:%Y%m%d_%H%M%S}.log"
+
+    def create_parts(self) -> None:
+        """Make the folders of a run where they are missing."""
+        for part in (self.logs, self.missions, self.batches, self.models):
+            part.mkdir(exist_ok=True)
+
+
+def acquire(folder: RunFolder) -> FileLock:
+    """Hold the folder for this process; the operating system lets go of it however we end.
+
+    Makes the folder where it is missing.
+
+    Raises:
+        FolderInUse: another run holds it.
+        FolderError: it can't be used at all.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise FolderError(path, "is a file; choose a folder as --output")
+    if path.is_dir() and not _is_ours(folder):
+        raise FolderError(
+            path, "is not empty and holds no run of ours; choose an empty or a new folder"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"can't be made: {error.strerror}; choose another --output"
+        raise FolderError(path, problem) from error
+    lock = FileLock(path / _LOCK, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise FolderInUse(path, _holder(path)) from error
+    except OSError as error:
+        problem = f"can't be written to: {error.strerror}; choose another --output"
+        raise FolderError(path, problem) from error
+    return lock
+
+
+def adopt(folder: RunFolder, wanted: RunFile, *, resume: bool) -> tuple[RunFile, Path | None]:
+    """Make the folder that of the `wanted` run; it must be locked.
+
+    Returns:
+        The run that the folder holds now (with the team id that it began with), and where an old
+        one was moved to, if one was.
+
+    Raises:
+        IdentityMismatch: it holds another run, which was left as it is.
+    """
+    archived = _finish_archiving(folder)
+    there = _read_run_file(folder)
+    if there is not None and not resume:
+        archived = _archive(folder)
+        there = None
+    if there is not None:
+        differences = _differences(there.identity, wanted.identity)
+        if differences:
+            raise IdentityMismatch(folder.path, differences)
+        wanted = there
+    holder = f"process {os.getpid()} on {socket.gethostname()}\n"
+    (folder.path / _LOCK).write_text(holder, "utf-8")
+    folder.create_parts()
+    if there is None:
+        content = msgspec.json.format(msgspec.json.encode(wanted))
+        replace_file(folder.run_file, content + b"\n", durable=True)
+    return wanted, archived
+
+
+def read_run_file(folder: RunFolder) -> RunFile:
+    """Read whose run a folder holds; FolderError where it holds none."""
+    there = _read_run_file(folder)
+    if there is None:
+        raise FolderError(folder.path, "holds no run: there is no run.json in it")
+    return there
+
+
+def _is_ours(folder: RunFolder) -> bool:
+    """Whether a folder is free to take, or holds a run, or what an interrupted start left."""
+    names = {entry.name for entry in folder.path.iterdir()}
+    beginning = {_LOCK, _ARCHIVE, *(p.name for p in folder.path.glob(".run.json.*.tmp"))}
+    empty_parts = {part for part in names & set(_PARTS) if _is_empty_folder(folder.path / part)}
+    return folder.run_file.exists() or names <= beginning | empty_parts or any(_halves(folder))
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _holder(path: Path) -> str:
+    try:
+        return (path / _LOCK).read_text("utf-8", errors="replace").strip() or "another process"
+    except OSError:
+        return "another process"
+
+
+def _read_run_file(folder: RunFolder) -> RunFile | None:
+    try:
+        return msgspec.json.decode(folder.run_file.read_bytes(), type=RunFile)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FolderError(
+            folder.path,
+            f"run.json can't be read ({error}); restore it from a copy, or choose another --output",
+        ) from error
+
+
+def _differences(there: Identity, asked: Identity) -> dict[str, tuple[object, object]]:
+    """Compare identities field by field, and parameters key by key."""
+    pairs = {
+        name: (getattr(there, name), getattr(asked, name)) for name in Identity.__struct_fields__
+    }
+    flat: dict[str, tuple[object, object]] = {}
+    for name, (old, new) in pairs.items():
+        flat.update(_unlike(name, old, new))
+    return flat
+
+
+def _unlike(name: str, old: object, new: object) -> dict[str, tuple[object, object]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        flat: dict[str, tuple[object, object]] = {}
+        for key in {**old, **new}:
+            flat.update(_unlike(f"{name}.{key}", old.get(key), new.get(key)))
+        return flat
+    return {} if old == new else {name: (old, new)}
+
+
+def _archive(folder: RunFolder) -> Path:
+    """Move everything that belongs to the run aside, whole."""
+    time = f"{datetime.now():%Y%m%d_%H%M%S}"
+    archive, number = folder.path / _ARCHIVE, 1
+    while any(archive.glob(f"{time}*")):
+        number += 1
+        time = f"{time.partition('-')[0]}-{number}"
+    (archive / f"{time}{_HALF_ARCHIVED}").mkdir(parents=True)
+    moved = _finish_archiving(folder)
+    assert moved is not None
+    return moved
+
+
+def _finish_archiving(folder: RunFolder) -> Path | None:
+    """Move what is left to move; also after a kill in the middle of it."""
+    moved = None
+    for half in _halves(folder):
+        for part in _PARTS:
+            if (folder.path / part).exists():
+                (folder.path / part).rename(half / part)
+        moved = half.with_name(half.name.removesuffix(_HALF_ARCHIVED))
+        half.rename(moved)
+    return moved
+
+
+def _halves(folder: RunFolder) -> Iterator[Path]:
+    return (folder.path / _ARCHIVE).glob(f"*{_HALF_ARCHIVED}")

@@ -1,0 +1,107 @@
+"""training_index.json: every file of the data set with its digests, and the digest of it all.
+
+Made in one pass over the ledger, so that it costs no memory, whatever the size of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+
+from synexs_async.missions.mission import LABEL_NAMES
+from synexs_async.storage.files import replace_file
+from synexs_async.storage.folder import Identity, RunFolder
+from synexs_async.storage.ledger import Entry, Ledger
+
+
+def dataset_digest(journals: Iterable[Entry], batches: Iterable[Entry]) -> str:
+    """Return the SHA-256 over a line "<file> <digest>" for each file, journal first, in order.
+
+    Of a journal file it takes the digest of its bytes, of a batch that of its content.
+    """
+    digest = hashlib.sha256()
+    for entry in chain(journals, batches):
+        digest.update(f"{entry.file} {entry.content_sha256 or entry.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def write_index(
+    folder: RunFolder,
+    identity: Identity,
+    *,
+    missions: int,
+    feature_names: Sequence[str],
+    last: Sequence[Entry],
+    created: str,
+    cuda_available: bool,
+) -> str:
+    """Write the index of a complete run, durably, and return the data set's digest.
+
+    `last` holds the entries that are not in the ledger, as their files may still grow: the last
+    journal file's and the last batch's.
+    """
+    ledger = Ledger(folder.ledger)
+
+    def entries(wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+        return (entry for entry in chain(ledger.entries(), last) if wanted(entry))
+
+    def batches() -> Iterator[Entry]:
+        return entries(lambda entry: entry.is_batch)
+
+    def journals() -> Iterator[Entry]:
+        return entries(lambda entry: not entry.is_batch)
+
+    digest = dataset_digest(journals(), batches())
+    fields = {
+        "missions": missions,
+        "total_batches": -(-missions // identity.batch_size),
+        "batch_size": identity.batch_size,
+        "sequence_length": identity.sequence_length,
+        "feature_names": list(feature_names),
+        "label_names": list(LABEL_NAMES),
+        "dataset_sha256": digest,
+        "identity": identity,
+        "created": created,
+        "cuda_available": cuda_available,
+    }
+    parts = chain(
+        [msgspec.json.format(msgspec.json.encode(fields)).rstrip(b"}").rstrip()],
+        [b',\n  "batch_files": '],
+        _array(_name(entry) for entry in batches()),
+        [b',\n  "batches": '],
+        _array(_describe(entry) for entry in batches()),
+        [b',\n  "journal_files": '],
+        _array(_describe(entry) for entry in journals()),
+        [b"\n}\n"],
+    )
+    replace_file(folder.index, parts, durable=True)
+    return digest
+
+
+def _name(entry: Entry) -> bytes:
+    return msgspec.json.encode(entry.file.rpartition("/")[2])
+
+
+def _describe(entry: Entry) -> bytes:
+    described: dict[str, object] = {
+        "file": entry.file,
+        "first_mission": entry.first,
+        "rows": entry.rows if entry.is_batch else entry.missions,
+        "bytes": entry.size,
+        "sha256": entry.sha256,
+    }
+    if entry.is_batch:
+        described["content_sha256"] = entry.content_sha256
+    return msgspec.json.encode(described)
+
+
+def _array(items: Iterable[bytes]) -> Iterator[bytes]:
+    yield b"["
+    separator = b"\n    "
+    for item in items:
+        yield separator + item
+        separator = b",\n    "
+    yield b"\n  ]"

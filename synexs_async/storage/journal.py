@@ -1,0 +1,375 @@
+"""The journal: every mission's record as one JSON line, in index order, in files of fixed length.
+
+It is the run's truth. A record is committed when its line, newline included, is in its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import msgspec
+from msgspec import Struct
+
+from synexs_async.errors import JournalDamaged
+from synexs_async.missions.failed import is_error
+from synexs_async.missions.mission import Block
+from synexs_async.missions.records import ErrorRecord, MissionRecord
+from synexs_async.storage.files import write_all
+from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
+from synexs_async.storage.ledger import Entry
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+_READ_SIZE: Final = 1 << 20
+
+
+class Mark(Struct, frozen=True, forbid_unknown_fields=True):
+    """A point of the journal: `missions` records lie before it.
+
+    Attributes:
+        offset: bytes before the point, in the file that the next record belongs to.
+        sha256: the digest of those bytes.
+        batch_offset: bytes before the first record that waits for a batch, in its own file.
+    """
+
+    missions: int = 0
+    offset: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+    batch_offset: int = 0
+
+
+class Head(Struct, frozen=True, gc=False):
+    """The members of a line that every kind of record has."""
+
+    mission_id: str
+    mission_number: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How records are laid out over files and batches."""
+
+    folder: RunFolder
+    missions_per_file: int
+    batch_size: int
+
+    def file(self, index: int) -> Path:
+        """Return the journal file that a mission belongs to."""
+        return self.folder.journal_file(self.file_start(index))
+
+    def file_start(self, index: int) -> int:
+        """Return the first mission of the file that a mission belongs to."""
+        return index - index % self.missions_per_file
+
+    def batch_start(self, index: int) -> int:
+        """Return the first mission of the batch that a mission belongs to."""
+        return index - index % self.batch_size
+
+
+class JournalWriter:
+    """Appends records behind a mark. It must be the only writer."""
+
+    def __init__(self, layout: Layout, mark: Mark) -> None:
+        self._layout = layout
+        self._missions, self._offset = mark.missions, mark.offset
+        self._batch_offset = mark.batch_offset
+        self._digest = hashlib.sha256()
+        self._descriptor: int | None = None
+        file = layout.file(mark.missions)
+        if mark.offset:
+            with file.open("rb") as content:
+                _digest_up_to(content, mark.offset, self._digest)
+
+    @property
+    def mark(self) -> Mark:
+        """The point behind the last record."""
+        digest = self._digest.hexdigest()
+        return Mark(self._missions, self._offset, digest, self._batch_offset)
+
+    def append(self, block: Block) -> list[Entry]:
+        """Commit a block's records; return the entries of the files that they fill."""
+        return self._advance(block, write=True)
+
+    def pass_over(self, block: Block) -> list[Entry]:
+        """Move behind a block's records, which are in the journal already."""
+        return self._advance(block, write=False)
+
+    def last_file(self) -> Entry | None:
+        """Return the entry of the file that is not full, None where there is none."""
+        start = self._layout.file_start(self._missions)
+        return self._entry(start) if self._missions > start else None
+
+    def close(self) -> None:
+        """Close the file; what was appended is committed, flushed or not."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _advance(self, block: Block, *, write: bool) -> list[Entry]:
+        if block.first != self._missions:
+            raise ValueError(f"expected mission {self._missions} next, not {block.first}")
+        finished = []
+        per_file = self._layout.missions_per_file
+        lines = block.lines
+        while lines:
+            start = self._layout.file_start(self._missions)
+            part, lines = _split(lines, start + per_file - self._missions)
+            self._extend(part, write=write)
+            if self._missions == start + per_file:
+                finished.append(self._entry(start))
+                self.close()
+                self._offset, self._digest = 0, hashlib.sha256()
+                if self._missions % self._layout.batch_size == 0:
+                    self._batch_offset = 0
+        return finished
+
+    def _extend(self, lines: Sequence[bytes], *, write: bool) -> None:
+        """Add lines that belong to one file."""
+        data = b"".join(lines)
+        if write:
+            if self._descriptor is None:
+                file = self._layout.file(self._missions)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._descriptor = os.open(file, flags, 0o666)
+            write_all(self._descriptor, data)
+        self._digest.update(data)
+        end = self._missions + len(lines)
+        boundary = self._layout.batch_start(end)
+        if boundary > self._missions or boundary == end:
+            before = lines[: boundary - self._missions]
+            self._batch_offset = self._offset + sum(map(len, before))
+        self._missions = end
+        self._offset += len(data)
+
+    def _entry(self, start: int) -> Entry:
+        file = self._layout.folder.journal_file(start)
+        return Entry(
+            file=f"{file.parent.name}/{file.name}",
+            first=start,
+            missions=self._missions - start,
+            size=self._offset,
+            sha256=self._digest.hexdigest(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a journal's valid lines reach: behind mission `missions` - 1, at `offset`.
+
+    Attributes:
+        problem: what follows there instead of a valid line, "" at a clean end.
+        line: that line's number in its file, from 1.
+        valid_follows: whether any later line would be valid on its own.
+    """
+
+    missions: int
+    offset: int
+    problem: str = ""
+    line: int = 0
+    valid_follows: bool = False
+
+
+def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, Extent]:
+    """Read lines from (`missions`, `offset`) on for as long as they are whole, valid and next."""
+    while True:
+        start, file = layout.file_start(missions), layout.file(missions)
+        end = start + layout.missions_per_file
+        if file.exists():
+            with file.open("rb") as lines:
+                lines.seek(offset)
+                for line in lines:
+                    problem = problem_of(line, missions)
+                    if not problem and missions == end:
+                        problem = "the file holds more records than belong to it"
+                    if problem:
+                        follows = _valid_in(lines, missions) or _any_behind(layout, missions)
+                        return Extent(missions, offset, problem, missions - start + 1, follows)
+                    yield line
+                    missions += 1
+                    offset += len(line)
+        if missions < end:
+            follows = _any_behind(layout, missions)
+            problem = "the line is missing, though later files are there" if follows else ""
+            return Extent(missions, offset, problem, missions - start + 1, follows)
+        offset = 0
+
+
+def measure(layout: Layout, missions: int, offset: int) -> Extent:
+    """Find how far the valid lines from (`missions`, `offset`) on reach."""
+    lines = walk(layout, missions, offset)
+    while True:
+        try:
+            next(lines)
+        except StopIteration as end:
+            extent: Extent = end.value
+            return extent
+
+
+def problem_of(line: bytes, expected: int) -> str:
+    """Say what is wrong with a line, "" where it is the record of mission `expected`."""
+    if not line.endswith(b"\n"):
+        return "the line is torn"
+    try:
+        number = _decode_head(line).mission_number
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"the line is no record: {error}"
+    return "" if number == expected else f"expected mission {expected}, found {number}"
+
+
+def cut(layout: Layout, extent: Extent) -> None:
+    """Cut the journal off at its valid end, and all files behind it."""
+    for first in _files(layout):
+        if first > extent.missions or (first == extent.missions and extent.offset == 0):
+            layout.folder.journal_file(first).unlink()
+    file = layout.file(extent.missions)
+    if file.exists() and file.stat().st_size > extent.offset:
+        os.truncate(file, extent.offset)
+
+
+def offset_of(layout: Layout, index: int) -> int:
+    """Find where a committed record begins in its file."""
+    with layout.file(index).open("rb") as lines:
+        return sum(len(lines.readline()) for _ in range(index - layout.file_start(index)))
+
+
+def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[bytes]:
+    """Read the lines of missions `first` to `end - 1`; the first begins at `offset`."""
+    while first < end:
+        start, file = layout.file_start(first), layout.file(first)
+        with file.open("rb") as lines:
+            lines.seek(offset)
+            for line in lines:
+                problem = problem_of(line, first)
+                if problem:
+                    raise JournalDamaged(file, first - start + 1, problem)
+                yield line
+                first += 1
+                if first == end:
+                    return
+        if first < start + layout.missions_per_file:
+            raise JournalDamaged(file, first - start + 1, "the line is missing")
+        offset = 0
+
+
+class JournalReader:
+    """Reads committed records one after the other, from mission `position` on."""
+
+    def __init__(self, layout: Layout, position: int) -> None:
+        self._layout = layout
+        self._offset: int | None = None
+        self.position = position
+
+    def read(self, end: int) -> list[bytes]:
+        """Read lines up to mission `end`, or to the end of a file."""
+        if self._offset is None:
+            self._offset = offset_of(self._layout, self.position)
+        file_end = self._layout.file_start(self.position) + self._layout.missions_per_file
+        lines = list(read_lines(self._layout, self.position, min(end, file_end), self._offset))
+        self.position += len(lines)
+        self._offset = 0 if self.position == file_end else self._offset + sum(map(len, lines))
+        return lines
+
+
+def digest_file(layout: Layout, first: int) -> Entry:
+    """Make the entry of a whole journal file anew; JournalDamaged where it is not whole."""
+    file = layout.folder.journal_file(first)
+    end = first + layout.missions_per_file
+    digest, size = hashlib.sha256(), 0
+    for line in read_lines(layout, first, end, 0):
+        digest.update(line)
+        size += len(line)
+    return Entry(
+        file=f"{file.parent.name}/{file.name}",
+        first=first,
+        missions=layout.missions_per_file,
+        size=size,
+        sha256=digest.hexdigest(),
+    )
+
+
+def digest_of_beginning(file: Path, size: int) -> str | None:
+    """Return the SHA-256 of a file's first `size` bytes, None where it has fewer."""
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as content:
+            return digest.hexdigest() if _digest_up_to(content, size, digest) else None
+    except FileNotFoundError:
+        return None if size else digest.hexdigest()
+
+
+def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | ErrorRecord]:
+    """Read the committed records of a team mission's run, in index order.
+
+    It may be read while the run is going on: a last line that is not whole yet is left out.
+
+    Raises:
+        FolderError: the folder holds no run.
+        JournalDamaged: a line in the middle is no record.
+    """
+    run_folder = RunFolder(Path(folder))
+    identity = read_run_file(run_folder).identity
+    layout = Layout(run_folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
+    lines = walk(layout, 0, 0)
+    while True:
+        try:
+            line = next(lines)
+        except StopIteration as end:
+            extent: Extent = end.value
+            break
+        yield decode_record(line)
+    if extent.valid_follows:
+        raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
+
+
+def decode_record(line: bytes) -> MissionRecord | ErrorRecord:
+    """Decode one line of a team mission's journal."""
+    if is_error(line):
+        return _decode_error(line)
+    return _decode_record(line)
+
+
+_decode_head = msgspec.json.Decoder(Head).decode
+_decode_record = msgspec.json.Decoder(MissionRecord).decode
+_decode_error = msgspec.json.Decoder(ErrorRecord).decode
+
+
+def _files(layout: Layout) -> Iterator[int]:
+    for file in layout.folder.missions.glob("mission_*.jsonl"):
+        number = file.stem.removeprefix("mission_")
+        if number.isdecimal():
+            yield int(number)
+
+
+def _any_behind(layout: Layout, missions: int) -> bool:
+    return any(first > missions for first in _files(layout))
+
+
+def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
+    for line in lines:
+        try:
+            if line.endswith(b"\n") and _decode_head(line).mission_number > missions:
+                return True
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return False
+
+
+def _split(lines: Sequence[bytes], at: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    return (lines, ()) if len(lines) <= at else (lines[:at], lines[at:])
+
+
+def _digest_up_to(content: BinaryIO, size: int, digest: Hash) -> bool:
+    while size:
+        chunk = content.read(min(size, _READ_SIZE))
+        if not chunk:
+            return False
+        digest.update(chunk)
+        size -= len(chunk)
+    return True

@@ -1,0 +1,82 @@
+"""progress.json: what monitors read. Its first ten keys are fixed; others may be added."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from synexs_async.errors import FolderError
+from synexs_async.storage.files import replace_file
+from synexs_async.storage.folder import RunFolder
+
+RunStatus = Literal["running", "completed", "interrupted", "failed"]
+
+
+class OutcomeCounts(Struct, frozen=True):
+    """Missions by outcome, over all sessions of the run."""
+
+    success_count: int = 0
+    failure_count: int = 0
+    abort_count: int = 0
+    error_count: int = 0
+
+
+class Progress(Struct, frozen=True):
+    """A moment of a run.
+
+    Attributes:
+        timestamp: wall-clock time, ISO 8601 with its offset from UTC.
+        status: what the run is doing, or how it ended.
+        mission_current: missions in the journal.
+        mission_total: missions that the run will have.
+        elapsed_seconds: working time over all sessions.
+        rate_missions_per_sec: this session's own work, so that a resume does not overstate it.
+        eta_seconds: None before the first mission of the session.
+        checkpoint_missions: missions before the last checkpoint.
+        batches_written: batches in the folder.
+        loop_lag_ms: the longest delay of the event loop since the file was last written.
+        rss_bytes: memory of the main process.
+    """
+
+    timestamp: str
+    status: RunStatus
+    mission_current: int
+    mission_total: int
+    progress_percent: float
+    elapsed_seconds: float
+    rate_missions_per_sec: float
+    eta_seconds: float | None
+    stats: OutcomeCounts
+    seed: int
+    pid: int
+    host: str
+    checkpoint_missions: int
+    batches_written: int
+    loop_lag_ms: float
+    rss_bytes: int
+
+
+def timestamp() -> str:
+    """Return the wall-clock time as ISO 8601, with its offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
+def write_progress(path: Path, progress: Progress) -> None:
+    """Replace progress.json; it need not outlive a power cut."""
+    replace_file(path, msgspec.json.encode(progress) + b"\n", durable=False)
+
+
+def read_progress(folder: str | os.PathLike[str]) -> Progress:
+    """Read how a run stands; FolderError where there is nothing to read."""
+    path = RunFolder(Path(folder)).progress
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Progress)
+    except FileNotFoundError as error:
+        raise FolderError(Path(folder), "no run has started here: no progress.json") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FolderError(Path(folder), f"progress.json can't be read: {error}") from error

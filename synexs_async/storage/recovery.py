@@ -1,0 +1,204 @@
+"""From a folder in any state to a point to go on from.
+
+`examine` only reads, and refuses what no crash leaves behind; `repair` then clears away what was
+in flight. Behind the checkpoint only what is cheap is checked: that files are there, and their
+sizes. Ahead of it nothing counts but the journal's valid lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synexs_async.errors import FolderError, JournalDamaged
+from synexs_async.missions.statistics import Statistics
+from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint
+from synexs_async.storage.files import temporary_files
+from synexs_async.storage.journal import (
+    Extent,
+    Layout,
+    Mark,
+    cut,
+    digest_file,
+    digest_of_beginning,
+    measure,
+)
+from synexs_async.storage.ledger import Entry, Ledger
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a folder holds.
+
+    Attributes:
+        checkpoint: the point to go on from.
+        extent: how far the journal's valid lines reach.
+        missing_batches: numbers of whole batches behind the checkpoint that must be made again.
+        warnings: what was found that should not be.
+    """
+
+    checkpoint: Checkpoint
+    extent: Extent
+    missing_batches: list[int] = field(default_factory=list)
+    missing_entries: list[Entry] = field(default_factory=list)
+    ledger_is_stale: bool = False
+    temporaries: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    complete: bool = False
+
+
+def examine(layout: Layout, total: int) -> Recovery:
+    """Find out where a run of `total` missions can go on; nothing is changed.
+
+    Raises:
+        JournalDamaged: committed records are gone or unreadable.
+        FolderError: the folder holds more missions than `total`, and not all that they need.
+    """
+    warnings: list[str] = []
+    checkpoint = _read_checkpoint(layout, warnings)
+    if checkpoint is None:
+        checkpoint = Checkpoint(Mark(), Statistics())
+        extent = measure(layout, 0, 0)
+        if extent.valid_follows:
+            raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
+        if extent.missions:
+            warnings.append(
+                f"no checkpoint to go on from: the whole journal was read, {extent.missions} "
+                "missions, and their batches are written again"
+            )
+    else:
+        extent = measure(layout, checkpoint.mark.missions, checkpoint.mark.offset)
+    if extent.problem:
+        file = layout.file(extent.missions)
+        warnings.append(f"{file}, line {extent.line}: {extent.problem}; cut off from there")
+
+    recovery = Recovery(checkpoint, extent, warnings=warnings)
+    _check_files(layout, recovery)
+    recovery.temporaries = [
+        file
+        for folder in (layout.folder.path, layout.folder.missions, layout.folder.batches)
+        for file in temporary_files(folder)
+    ]
+    if recovery.temporaries:
+        warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
+    recovery.complete = _is_complete(layout, recovery, total)
+    if extent.missions > total and not recovery.complete:
+        raise FolderError(
+            layout.folder.path,
+            f"holds {extent.missions} missions already; ask for at least as many with "
+            "--missions, or add --no-resume to start anew",
+        )
+    return recovery
+
+
+def repair(layout: Layout, recovery: Recovery) -> None:
+    """Clear away what was in flight, so that the run can go on."""
+    for file in recovery.temporaries:
+        file.unlink(missing_ok=True)
+    cut(layout, recovery.extent)
+    ledger = Ledger(layout.folder.ledger)
+    if recovery.ledger_is_stale:
+        ledger.keep(_LedgerCheck(layout, recovery.checkpoint.mark).accepts)
+    if recovery.missing_entries:
+        ledger.insert(recovery.missing_entries)
+    if not recovery.complete:
+        # The index speaks of a complete run; while this one grows, it would not be true.
+        layout.folder.index.unlink(missing_ok=True)
+
+
+def _read_checkpoint(layout: Layout, warnings: list[str]) -> Checkpoint | None:
+    """Read the checkpoint, and see that the journal still holds what it speaks of."""
+    try:
+        checkpoint = read_checkpoint(layout.folder.checkpoint)
+    except ValueError as error:
+        warnings.append(f"{error}; the journal is read instead")
+        return None
+    if checkpoint is None:
+        return None
+    mark = checkpoint.mark
+    file = layout.file(mark.missions)
+    if digest_of_beginning(file, mark.offset) != mark.sha256:
+        raise _damage(layout, layout.file_start(mark.missions), mark.missions)
+    return checkpoint
+
+
+class _LedgerCheck:
+    """Tells entries to keep, of files behind the checkpoint that are there, from others."""
+
+    def __init__(self, layout: Layout, mark: Mark) -> None:
+        self._layout = layout
+        self._mark = mark
+        self._next = {True: 0, False: 0}
+        self.missing: dict[bool, list[int]] = {True: [], False: []}  # first missions, by is_batch
+
+    def accepts(self, entry: Entry) -> bool:
+        step = self._step(entry.is_batch)
+        expected = self._next[entry.is_batch]
+        if entry.first < expected or entry.first % step or entry.missions != step:
+            return False
+        if entry.end > self._mark.missions:
+            return False
+        try:
+            size = (self._layout.folder.path / entry.file).stat().st_size
+        except FileNotFoundError:
+            size = -1
+        if size != entry.size:
+            if not entry.is_batch:
+                raise _damage(self._layout, entry.first, entry.end)
+            return False
+        self.missing[entry.is_batch] += range(expected, entry.first, step)
+        self._next[entry.is_batch] = entry.end
+        return True
+
+    def close(self) -> None:
+        """Count as missing what should have come behind the last entry."""
+        for is_batch in (True, False):
+            step = self._step(is_batch)
+            end = self._mark.missions - self._mark.missions % step
+            self.missing[is_batch] += range(self._next[is_batch], end, step)
+
+    def _step(self, is_batch: bool) -> int:
+        return self._layout.batch_size if is_batch else self._layout.missions_per_file
+
+
+def _check_files(layout: Layout, recovery: Recovery) -> None:
+    """Hold the ledger against the folder, behind the checkpoint."""
+    check = _LedgerCheck(layout, recovery.checkpoint.mark)
+    for entry in Ledger(layout.folder.ledger).entries():
+        if not check.accepts(entry):
+            recovery.ledger_is_stale = True
+    check.close()
+    recovery.missing_entries = [digest_file(layout, first) for first in check.missing[False]]
+    recovery.missing_batches = [first // layout.batch_size for first in check.missing[True]]
+    if recovery.missing_batches:
+        recovery.warnings.append(
+            f"{len(recovery.missing_batches)} batches are missing or damaged, the first is "
+            f"{layout.folder.batch_file(recovery.missing_batches[0]).name}; "
+            "made again from the journal"
+        )
+
+
+def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:
+    """Whether there is nothing left to do for a run of `total` missions."""
+    checkpoint = recovery.checkpoint
+    missions = checkpoint.mark.missions
+    short_batch = layout.folder.batch_file(missions // layout.batch_size)
+    return (
+        bool(checkpoint.dataset_sha256)
+        and total <= missions == recovery.extent.missions
+        and not recovery.missing_batches
+        and layout.folder.index.exists()
+        and (missions % layout.batch_size == 0 or short_batch.exists())
+    )
+
+
+def _damage(layout: Layout, first: int, end: int) -> JournalDamaged:
+    """Find the place of damage between missions `first` and `end`, in one file."""
+    extent = measure(layout, first, 0)
+    file = layout.folder.journal_file(layout.file_start(first))
+    if not file.exists():
+        return JournalDamaged(file, None, "the file is missing, though its records were committed")
+    if extent.missions < end:
+        problem = extent.problem or "the line is missing, though it was committed"
+        return JournalDamaged(file, extent.missions - first + 1, problem)
+    return JournalDamaged(file, None, "the bytes are not those that were committed")

@@ -1,0 +1,1 @@
+"""The tasks of a run: what knows the event loop, and no file format."""

@@ -1,0 +1,158 @@
+"""The batch flusher: committed missions become batches in worker processes.
+
+Batches may finish in any order; the ledger and the watermark speak of them in theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from synexs_async.missions.failed import read_block
+from synexs_async.missions.mission import Block, Mission
+from synexs_async.protocol import BatchRows
+from synexs_async.storage.journal import Layout, offset_of, read_lines
+from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.tasks.pool import WorkerPool
+from synexs_async.tasks.watermark import Watermark
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+_BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
+_NOTHING: Final = BatchRows(0, [], b"", b"", [], [])
+
+
+class Flushing:
+    """Writes the batches of one session.
+
+    Attributes:
+        written: the missions, counted from 0, whose whole batches are in the folder.
+        last: the entry of the run's last batch, where that is a short one.
+        cuda_available: whether the workers' torch finds a GPU; None before it was asked.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        layout: Layout,
+        ledger: Ledger,
+        log: Logger,
+        *,
+        first: int,
+        total: int,
+        workers: int,
+    ) -> None:
+        self._pool = pool
+        self._layout = layout
+        self._ledger = ledger
+        self._log = log
+        self._total = total
+        self._workers = workers
+        self._done: dict[int, list[Entry]] = {}
+        self._order = anyio.Lock()
+        self.written = Watermark(first)
+        self.last: Entry | None = None
+        self.cuda_available: bool | None = None
+
+    @property
+    def batches_written(self) -> int:
+        """How many batches are in the folder, up to the first that is not."""
+        return self.written.value // self._layout.batch_size + (self.last is not None)
+
+    async def rebuild(self, mission: Mission, missing: Sequence[int]) -> None:
+        """Make batches that are gone again, from the journal."""
+        size = self._layout.batch_size
+        entries = []
+        for number in missing:
+            first = number * size
+            block = await anyio.to_thread.run_sync(self._read, mission, first, first + size)
+            entries += await self._write(block)
+        await anyio.to_thread.run_sync(self._ledger.insert, entries)
+
+    async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
+        """Turn blocks into batches until there are no more."""
+        send, receive = anyio.create_memory_object_stream[Block](0)
+        async with anyio.create_task_group() as tasks, receive:
+            for _ in range(self._workers):
+                tasks.start_soon(self._serve, receive.clone())
+            await self._hand_over(blocks, send)
+
+    async def learn_about_cuda(self) -> bool:
+        """Ask a worker whether there is a GPU, unless one has said so already."""
+        if self.cuda_available is None:
+            self.cuda_available = (await self._pool.write(_NOTHING)).cuda_available
+        return self.cuda_available
+
+    async def _hand_over(
+        self, blocks: MemoryObjectReceiveStream[Block], jobs: MemoryObjectSendStream[Block]
+    ) -> None:
+        """Cut the stream of blocks at the borders of batches."""
+        size = self._layout.batch_size
+        waiting: list[Block] = []
+        async with blocks, jobs:
+            async for received in blocks:
+                waiting.append(received)
+                while _missions(waiting) < size * _BATCHES_A_JOB:
+                    try:
+                        waiting.append(blocks.receive_nowait())
+                    except (anyio.WouldBlock, anyio.EndOfStream):
+                        break
+                rows = Block.concatenate(waiting)
+                while len(rows) >= size:
+                    count = min(len(rows) // size, _BATCHES_A_JOB) * size
+                    await jobs.send(rows[:count])
+                    rows = rows[count:]
+                waiting = [rows] if len(rows) else []
+            if waiting and waiting[-1].end == self._total:
+                await jobs.send(Block.concatenate(waiting))
+
+    async def _serve(self, jobs: MemoryObjectReceiveStream[Block]) -> None:
+        """Keep one worker busy."""
+        async with jobs:
+            async for block in jobs:
+                entries = await self._write(block)
+                if entries[-1].missions < self._layout.batch_size:
+                    (self.last,) = entries
+                else:
+                    await self._enter(block.first, entries)
+
+    async def _write(self, block: Block) -> list[Entry]:
+        rows = BatchRows(
+            first=block.first,
+            ids=list(block.ids),
+            labels=block.labels.tobytes(),
+            features=block.features.tobytes(),
+            durations=block.metrics["duration"].tolist(),
+            efficiencies=block.metrics["efficiency"].tolist(),
+        )
+        written = await self._pool.write(rows)
+        self.cuda_available = written.cuda_available
+        names = " to ".join(dict.fromkeys(written.entries[i].file for i in (0, -1)))
+        self._log.debug(f"batches written: {names}, missions {block.first} to {block.end - 1}")
+        return written.entries
+
+    async def _enter(self, first: int, entries: list[Entry]) -> None:
+        """Put finished batches into the ledger as soon as all before them are there."""
+        async with self._order:
+            self._done[first] = entries
+            ready: list[Entry] = []
+            end = self.written.value
+            while end in self._done:
+                ready += self._done.pop(end)
+                end = ready[-1].end
+            if ready:
+                await anyio.to_thread.run_sync(self._ledger.append, ready)
+                self.written.advance(end)
+
+    def _read(self, mission: Mission, first: int, end: int) -> Block:
+        offset = offset_of(self._layout, first)
+        return read_block(mission, first, list(read_lines(self._layout, first, end, offset)))
+
+
+def _missions(blocks: list[Block]) -> int:
+    return sum(map(len, blocks))

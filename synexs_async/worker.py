@@ -1,0 +1,69 @@
+"""The worker process: it is handed missions and writes them as batches.
+
+It speaks in frames over its standard input and output, and ends when its input does, so that no
+worker outlives the process that it works for, however that one ends. It is a program of its own
+rather than a child of `multiprocessing`, which would run a host's main module again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import BinaryIO
+
+from synexs_async.protocol import (
+    HEADER_BYTES,
+    BatchRows,
+    Broken,
+    Refused,
+    Reply,
+    Setup,
+    Written,
+    decode_rows,
+    decode_setup,
+    frame,
+    payload_length,
+)
+
+
+def main() -> None:
+    """Serve requests until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
+    requests = sys.stdin.buffer
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints must not speak into the replies
+    first = _read(requests)
+    if first is None:
+        return
+    setup = decode_setup(first)
+    try:
+        while (request := _read(requests)) is not None:
+            replies.write(frame(_serve(setup, decode_rows(request))))
+            replies.flush()
+    except BrokenPipeError:
+        os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
+
+
+def _serve(setup: Setup, rows: BatchRows) -> Reply:
+    try:
+        from synexs_async.storage import batch  # torch, which takes seconds
+
+        if os.getppid() != setup.parent:
+            os._exit(1)  # orphaned: another process may have taken over the folder
+        return Written(batch.write_batches(rows, setup), batch.cuda_is_available())
+    except OSError as error:
+        name = None if error.filename is None else os.fsdecode(error.filename)
+        return Refused(error.errno or 0, error.strerror or str(error), name)
+    except Exception:
+        return Broken(traceback.format_exc())
+
+
+def _read(stream: BinaryIO) -> bytes | None:
+    header = stream.read(HEADER_BYTES)
+    return stream.read(payload_length(header)) if len(header) == HEADER_BYTES else None
+
+
+if __name__ == "__main__":
+    main()
