@@ -100,6 +100,7 @@ class Session:
         ledger = Ledger(folder.ledger)
         self._writer = JournalWriter(layout, checkpoint.mark)
         self._pool = WorkerPool(
+            config.worker_count,
             Setup(
                 folder=str(folder.path),
                 parent=os.getpid(),

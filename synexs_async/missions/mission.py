@@ -101,6 +101,10 @@ class Mission(Protocol):
     def feature_rows(self) -> int:
         """The rows of `Block.features`, the repeated last one included."""
 
+    @property
+    def block_size(self) -> int:
+        """How many missions to simulate at once: few enough to take a millisecond or so."""
+
     def parameters(self) -> dict[str, Any]:
         """Return what the records depend on beside seed and index, in JSON's types."""
 

@@ -17,7 +17,7 @@ from synexs_async.missions.mission import Block, Mission
 from synexs_async.protocol import BatchRows
 from synexs_async.storage.journal import Layout, offset_of, read_lines
 from synexs_async.storage.ledger import Entry, Ledger
-from synexs_async.tasks.pool import WorkerPool
+from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Flushing:
         """Turn blocks into batches until there are no more."""
         send, receive = anyio.create_memory_object_stream[Block](0)
         async with anyio.create_task_group() as tasks, receive:
-            for _ in range(self._workers):
+            for _ in range(self._workers * CALLS_A_WORKER):
                 tasks.start_soon(self._serve, receive.clone())
             await self._hand_over(blocks, send)
 

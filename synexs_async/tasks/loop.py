@@ -1,14 +1,13 @@
 """The mission loop: blocks of missions, first those that the journal holds already, then new ones.
 
-A block is simulated on the event loop, so it is kept shorter than a millisecond or so: how many
-missions that is, it finds out as it goes, and nothing in the data depends on it.
+A block is simulated on the event loop, which has its turn after each: a mission kind says how many
+missions keep that short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
@@ -24,9 +23,6 @@ from synexs_async.storage.journal import Layout, Mark, read_lines
 if TYPE_CHECKING:
     from loguru import Logger
 
-_TARGET_SECONDS: Final = 0.0008
-_LARGEST_BLOCK: Final = 256
-_FIRST_BLOCK: Final = 16
 _REPLAY_BLOCK: Final = 256
 
 
@@ -79,16 +75,11 @@ async def simulate_missions(
     Raises:
         MissionFailed: a mission raised, and `on_error` is "stop". All before it were sent.
     """
-    size = _FIRST_BLOCK
     while first < total:
         await may_start(first)
-        count = min(size, interval - first % interval, total - first)
-        busy, started = 0.0, perf_counter()
+        count = min(mission.block_size, interval - first % interval, total - first)
         for block in _simulate(mission, seed, first, count, on_error, log):
-            busy += perf_counter() - started
             await blocks.send(block)  # always a checkpoint, so other tasks have their turn
-            started = perf_counter()
-        size = _next_size(size, busy / count)
         first += count
 
 
@@ -108,9 +99,3 @@ def _simulate(
             raise MissionFailed(first, error) from error
         block = error_block(mission, seed, first, error)
     yield block
-
-
-def _next_size(size: int, seconds_a_mission: float) -> int:
-    """Bring blocks near the target, at most doubling them."""
-    fitting = int(_TARGET_SECONDS / seconds_a_mission)
-    return max(1, min(fitting, 2 * size, _LARGEST_BLOCK))

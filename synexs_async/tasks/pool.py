@@ -31,6 +31,8 @@ from synexs_async.protocol import (
     payload_length,
 )
 
+CALLS_A_WORKER: Final = 2  # one that it works on, and the next, so that it never waits
+
 _TRIES: Final = 3
 
 _CONNECTION_LOST: Final = (
@@ -43,13 +45,17 @@ _CONNECTION_LOST: Final = (
 
 
 class WorkerPool:
-    """As many workers as there are calls at a time, each started when it is first needed."""
+    """Up to `size` workers, each started when it is first needed.
 
-    def __init__(self, setup: Setup, warn: Callable[[str], None]) -> None:
+    As many as `CALLS_A_WORKER` times `size` calls at a time keep all of them busy.
+    """
+
+    def __init__(self, size: int, setup: Setup, warn: Callable[[str], None]) -> None:
+        self._size = size
         self._setup = setup
         self._warn = warn
-        self._idle: list[_Worker] = []
-        self._all: set[_Worker] = set()
+        self._workers: list[_Worker] = []
+        self._starting = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +67,7 @@ class WorkerPool:
         traceback: TracebackType | None,
     ) -> None:
         with anyio.CancelScope(shield=True):
-            for worker in self._all:
+            for worker in self._workers:
                 await worker.kill()  # an idle worker holds nothing that could be lost
 
     async def write(self, rows: BatchRows) -> Written:
@@ -72,7 +78,7 @@ class WorkerPool:
             WorkerFailed: no worker could do it.
         """
         for remaining in reversed(range(_TRIES)):
-            worker = self._idle.pop() if self._idle else await self._start()
+            worker = await self._least_busy()
             try:
                 reply = await worker.call(rows)
             except _CONNECTION_LOST:
@@ -84,7 +90,6 @@ class WorkerPool:
                 with anyio.CancelScope(shield=True):
                     await self._bury(worker)  # in the middle of a call, so of no more use
                 raise
-            self._idle.append(worker)
             match reply:
                 case Written():
                     return reply
@@ -96,40 +101,51 @@ class WorkerPool:
             f"{_TRIES} worker processes in a row ended over the missions from {rows.first} on"
         )
 
-    async def _start(self) -> _Worker:
-        worker = _Worker(await _open_process())
-        self._all.add(worker)
-        try:
-            await worker.send(self._setup)
-        except _CONNECTION_LOST:
-            pass  # the first call will find out
-        return worker
+    async def _least_busy(self) -> _Worker:
+        async with self._starting:
+            workers = sorted(self._workers, key=lambda worker: worker.calls)
+            if workers and (workers[0].calls == 0 or len(workers) == self._size):
+                return workers[0]
+            worker = _Worker(await _open_process(), frame(self._setup))
+            self._workers.append(worker)
+            return worker
 
     async def _bury(self, worker: _Worker) -> str:
-        self._all.discard(worker)
+        if worker in self._workers:
+            self._workers.remove(worker)
         code = await worker.kill()
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 class _Worker:
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, greeting: bytes) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
         self._requests = process.stdin
         self._replies = BufferedByteReceiveStream(process.stdout)
+        self._greeting = greeting
+        self._sending = anyio.Lock()
+        self._receiving = anyio.Lock()
+        self.calls = 0
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def send(self, message: Setup | BatchRows) -> None:
-        await self._requests.send(frame(message))
-
     async def call(self, rows: BatchRows) -> Reply:
-        await self.send(rows)
-        header = await self._replies.receive_exactly(HEADER_BYTES)
-        reply: Reply = decode_reply(await self._replies.receive_exactly(payload_length(header)))
+        """Hand work over and wait for the reply; the next may be handed over meanwhile."""
+        self.calls += 1
+        try:
+            async with self._sending:
+                await self._requests.send(self._greeting + frame(rows))
+                self._greeting = b""
+            async with self._receiving:  # a fair lock: replies come in the order of the calls
+                header = await self._replies.receive_exactly(HEADER_BYTES)
+                payload = await self._replies.receive_exactly(payload_length(header))
+        finally:
+            self.calls -= 1
+        reply: Reply = decode_reply(payload)
         return reply
 
     async def kill(self) -> int:
