@@ -43,7 +43,8 @@ class Console:
         self._is_open = True
         self.hangs = False
         logger.remove()
-        logger.add(self._take, level=level, format=LINE_FORMAT, filter=self._is_wanted)
+        # A format that is a function leaves tracebacks out: they are in the log file.
+        logger.add(self._take, level=level, format=lambda _: LINE_FORMAT, filter=self._is_wanted)
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -85,12 +86,13 @@ class Console:
 
     def _take(self, message: Message) -> None:
         self._lines.put(
-            (str(message)[:-1], sys.stdout, _STYLES.get(message.record["level"].name, ""))
+            (str(message), sys.stdout, _STYLES.get(message.record["level"].name, ""))
         )
 
     def _is_wanted(self, record: Record) -> bool:
-        """Whether a log line is to be shown: the live line says what a milestone says."""
-        return not (self._is_terminal and record["extra"].get("milestone"))
+        """Whether a log line is to be shown: not what the live line or the summary says too."""
+        extra = record["extra"]
+        return not (extra.get("summary") or (self._is_terminal and extra.get("milestone")))
 
     def _write(self, lines: list[_Line], progress: Progress | None, last: bool) -> None:
         if not self._is_open:
@@ -112,7 +114,7 @@ class Console:
 
         if self._bar is None:
             self._bar = rich_progress.Progress(
-                rich_progress.BarColumn(None),
+                rich_progress.BarColumn(30),  # not all of the line: a Ctrl-C is echoed behind it
                 rich_progress.TextColumn("{task.percentage:3.0f}%  {task.description}"),
                 auto_refresh=False,
                 transient=True,

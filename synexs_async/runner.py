@@ -81,6 +81,7 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
         if prepared.recovery.complete:
             yield LiveRun(prepared, None)
             return
+        body_error: Exception | None = None
         log_file = folder.log_file(datetime.now())
         async with log_to_file(log_file, config.log_level) as log:
             session = Session(config, prepared, log)
@@ -89,8 +90,13 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
                 tasks.start_soon(session.run)
                 try:
                     yield live
+                except Exception as error:  # raised below, as itself rather than in a group
+                    body_error = error
+                    session.stop()
                 finally:
                     session.release_readers()
+        if body_error is not None:
+            raise body_error
         if session.failure is not None:
             raise session.failure
     finally:

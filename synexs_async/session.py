@@ -19,7 +19,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
-from synexs_async.errors import StorageFailed
+from synexs_async.errors import MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.protocol import Setup
 from synexs_async.storage.files import GroupFlush
@@ -318,13 +318,16 @@ class Session:
 
     def _log_end(self) -> None:
         missions = self.committed.value
+        log = self._log.bind(summary=True)
         match self.reporting.status:
             case "failed":
-                self._log.error(f"failed after {missions} missions: {self.failure}")
+                told = isinstance(self.failure, MissionFailed)  # with its traceback, when it raised
+                log = log if told else log.opt(exception=self.failure)
+                log.error(f"failed after {missions} missions: {self.failure}")
             case "completed":
-                self._log.info(f"complete: {missions} missions, data set {self.dataset_sha256}")
+                log.info(f"complete: {missions} missions, data set {self.dataset_sha256}")
             case _:
-                self._log.info(f"stopped after {missions} of {self._config.missions} missions")
+                log.info(f"stopped after {missions} of {self.total} missions")
 
 
 def _cause_of(error: Exception) -> BaseException:

@@ -27,11 +27,22 @@ def temporary_files(folder: Path) -> Iterator[Path]:
     return folder.glob(f".*{_SUFFIX}")
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte, however many calls it takes."""
+def append_to(descriptor: int, data: bytes, path: Path) -> None:
+    """Write every byte, however many calls it takes; `path` is what an error names."""
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def overwrite_file(path: Path, data: bytes) -> None:
+    """Write into a file that is there, which a full disk allows, though not atomically."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
 
 
 def replace_file(path: Path, chunks: bytes | Iterable[bytes], *, durable: bool) -> None:
@@ -47,8 +58,10 @@ def replace_file(path: Path, chunks: bytes | Iterable[bytes], *, durable: bool) 
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # not every system call tells, and users want to know
         raise
     if durable:
         flush_folder(path.parent)

@@ -19,7 +19,7 @@ from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import is_error
 from synexs_async.missions.mission import Block
 from synexs_async.missions.records import ErrorRecord, MissionRecord
-from synexs_async.storage.files import write_all
+from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 from synexs_async.storage.ledger import Entry
 
@@ -134,11 +134,11 @@ class JournalWriter:
         """Add lines that belong to one file."""
         data = b"".join(lines)
         if write:
+            file = self._layout.file(self._missions)
             if self._descriptor is None:
-                file = self._layout.file(self._missions)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
                 self._descriptor = os.open(file, flags, 0o666)
-            write_all(self._descriptor, data)
+            append_to(self._descriptor, data, file)
         self._digest.update(data)
         end = self._missions + len(lines)
         boundary = self._layout.batch_start(end)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from synexs_async.storage.files import replace_file, write_all
+from synexs_async.storage.files import append_to, replace_file
 
 
 class Entry(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,7 +59,7 @@ class Ledger:
         if lines:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                write_all(descriptor, lines)
+                append_to(descriptor, lines, self.path)
             finally:
                 os.close(descriptor)
 

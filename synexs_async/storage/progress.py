@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
-from synexs_async.storage.files import replace_file
+from synexs_async.storage.files import overwrite_file, replace_file
 from synexs_async.storage.folder import RunFolder
 
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
@@ -67,8 +67,17 @@ def timestamp() -> str:
 
 
 def write_progress(path: Path, progress: Progress) -> None:
-    """Replace progress.json; it need not outlive a power cut."""
-    replace_file(path, msgspec.json.encode(progress) + b"\n", durable=False)
+    """Replace progress.json; it need not outlive a power cut.
+
+    How a run ended is told even where the disk is full.
+    """
+    content = msgspec.json.encode(progress) + b"\n"
+    try:
+        replace_file(path, content, durable=False)
+    except OSError:
+        if progress.status == "running":
+            raise
+        overwrite_file(path, content)
 
 
 def read_progress(folder: str | os.PathLike[str]) -> Progress:

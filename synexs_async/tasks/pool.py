@@ -77,18 +77,16 @@ class WorkerPool:
             OSError: the operating system refused to write them.
             WorkerFailed: no worker could do it.
         """
-        for remaining in reversed(range(_TRIES)):
+        for _ in range(_TRIES):
             worker = await self._least_busy()
             try:
                 reply = await worker.call(rows)
             except _CONNECTION_LOST:
-                ending = await self._bury(worker)
-                again = "its work is given to a new one" if remaining else "giving up"
-                self._warn(f"worker process {worker.pid} {ending}; {again}")
+                await self._bury(worker)
                 continue
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await self._bury(worker)  # in the middle of a call, so of no more use
+                    await worker.kill()  # in the middle of a call, so of no more use
                 raise
             match reply:
                 case Written():
@@ -110,11 +108,13 @@ class WorkerPool:
             self._workers.append(worker)
             return worker
 
-    async def _bury(self, worker: _Worker) -> str:
-        if worker in self._workers:
-            self._workers.remove(worker)
+    async def _bury(self, worker: _Worker) -> None:
+        if worker not in self._workers:
+            return  # another call to it was first to see
+        self._workers.remove(worker)
         code = await worker.kill()
-        return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        self._warn(f"worker process {worker.pid} {ending}; its work is given to another")
 
 
 class _Worker:
