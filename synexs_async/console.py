@@ -85,9 +85,7 @@ class Console:
         self.hangs = scope.cancelled_caught
 
     def _take(self, message: Message) -> None:
-        self._lines.put(
-            (str(message), sys.stdout, _STYLES.get(message.record["level"].name, ""))
-        )
+        self._lines.put((str(message), sys.stdout, _STYLES.get(message.record["level"].name, "")))
 
     def _is_wanted(self, record: Record) -> bool:
         """Whether a log line is to be shown: not what the live line or the summary says too."""

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 
 from synexs_async.config import RunConfig
-from synexs_async.missions.records import ErrorRecord, MissionRecord
+from synexs_async.missions.failed import decode_error, is_error
 from synexs_async.session import Prepared, Session, prepare
 from synexs_async.storage.folder import RunFolder, acquire
-from synexs_async.storage.journal import JournalReader, decode_record
+from synexs_async.storage.journal import JournalReader
 from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus, read_progress
 from synexs_async.tasks.logs import log_to_file
 from synexs_async.tasks.watermark import Watermark
@@ -78,6 +78,10 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
     lock = await anyio.to_thread.run_sync(acquire, folder)
     try:
         prepared = await anyio.to_thread.run_sync(prepare, config, folder)
+    except BaseException:
+        lock.release()
+        raise
+    try:
         if prepared.recovery.complete:
             yield LiveRun(prepared, None)
             return
@@ -100,6 +104,7 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
         if session.failure is not None:
             raise session.failure
     finally:
+        prepared.close()
         lock.release()
 
 
@@ -146,13 +151,17 @@ class LiveRun:
             archived=prepared.archived,
         )
 
-    async def records(self, start: int = 0) -> AsyncGenerator[MissionRecord | ErrorRecord]:
+    async def records(self, start: int = 0) -> AsyncGenerator[Any, None]:
         """Iterate over the committed records from mission `start` on, in order, as they come.
+
+        A record is what the mission kind's `decode` makes of a journal line: of the team mission
+        a MissionRecord; of a mission that raised an ErrorRecord.
 
         Records of earlier sessions are read from the journal first. While somebody iterates, the
         run does not get far ahead, so memory stays flat however slow the body is; close the
         iterator (`contextlib.aclosing`), or leave the run's body, to let the run go on alone.
         """
+        decode = self._prepared.mission.decode
         reader = JournalReader(self._prepared.layout, start)
         position = Watermark(start)
         if self._session is not None:
@@ -161,7 +170,7 @@ class LiveRun:
             while end := await self._committed_beyond(reader.position):
                 end = min(end, reader.position + _RECORDS_A_READ)
                 for line in await anyio.to_thread.run_sync(reader.read, end):
-                    yield decode_record(line)
+                    yield decode_error(line) if is_error(line) else decode(line)
                     position.advance(position.value + 1)
         finally:
             if self._session is not None:

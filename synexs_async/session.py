@@ -52,7 +52,14 @@ class Prepared:
     run_file: RunFile
     layout: Layout
     recovery: Recovery
+    writer: JournalWriter
+    group_flush: GroupFlush
     archived: Path | None
+
+    def close(self) -> None:
+        """Give the files back."""
+        self.writer.close()
+        self.group_flush.close()
 
 
 def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
@@ -68,7 +75,10 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
     recovery = examine(layout, config.missions)
     repair(layout, recovery)
-    return Prepared(mission, run_file, layout, recovery, archived)
+    writer = JournalWriter(layout, recovery.checkpoint.mark)
+    return Prepared(
+        mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived
+    )
 
 
 class Session:
@@ -98,7 +108,7 @@ class Session:
         self.failure: BaseException | None = None
 
         ledger = Ledger(folder.ledger)
-        self._writer = JournalWriter(layout, checkpoint.mark)
+        self._writer = prepared.writer
         self._pool = WorkerPool(
             config.worker_count,
             Setup(
@@ -111,7 +121,6 @@ class Session:
             ),
             log.warning,
         )
-        self._group_flush = GroupFlush(folder.path)
         self._journaling = Journaling(
             self._writer,
             ledger,
@@ -130,7 +139,7 @@ class Session:
         )
         self._checkpointing = Checkpointing(
             layout,
-            self._group_flush,
+            prepared.group_flush,
             self._flushing,
             log,
             saved=checkpoint.mark.missions,
@@ -197,8 +206,6 @@ class Session:
                     self._reporting_scope.cancel()
         finally:
             self.committed.close()
-            self._writer.close()
-            self._group_flush.close()
             self.reporting.status = self._status()
             self._log_end()
             with anyio.CancelScope(shield=True):

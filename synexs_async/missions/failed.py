@@ -41,6 +41,11 @@ def error_block(mission: Mission, seed: int, index: int, error: Exception) -> Bl
     return _block(mission, index, [msgspec.json.encode(record) + b"\n"])
 
 
+def decode_error(line: bytes) -> ErrorRecord:
+    """Make the record of a mission that raised."""
+    return _decode(line)
+
+
 def read_block(mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of journal lines again, errors among them."""
     parts = []

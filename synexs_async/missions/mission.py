@@ -114,6 +114,9 @@ class Mission(Protocol):
     def read(self, first: int, lines: Sequence[bytes]) -> Block:
         """Make the block of these journal lines again; ValueError where they are not ours."""
 
+    def decode(self, line: bytes) -> Any:
+        """Make the record of a journal line, as a program wants to read it."""
+
 
 def mission_identifiers(
     name: str, version: int, parameters: Mapping[str, Any], seed: int

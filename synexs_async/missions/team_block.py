@@ -110,6 +110,10 @@ class TeamMission:
             },
         )
 
+    def decode(self, line: bytes) -> MissionRecord:
+        """Make the record of a journal line."""
+        return _decode(line)
+
 
 class _Drawn(NamedTuple):
     """What is drawn for a block of n missions; arrays are [n] where nothing else is said."""

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
-from synexs_async.missions.failed import is_error
+from synexs_async.missions.failed import decode_error, is_error
 from synexs_async.missions.mission import Block
 from synexs_async.missions.records import ErrorRecord, MissionRecord
 from synexs_async.storage.files import append_to
@@ -305,7 +305,7 @@ def digest_of_beginning(file: Path, size: int) -> str | None:
 
 
 def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | ErrorRecord]:
-    """Read the committed records of a team mission's run, in index order.
+    """Read the committed records of a run of team missions, in index order.
 
     It may be read while the run is going on: a last line that is not whole yet is left out.
 
@@ -330,14 +330,11 @@ def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | Err
 
 def decode_record(line: bytes) -> MissionRecord | ErrorRecord:
     """Decode one line of a team mission's journal."""
-    if is_error(line):
-        return _decode_error(line)
-    return _decode_record(line)
+    return decode_error(line) if is_error(line) else _decode_record(line)
 
 
 _decode_head = msgspec.json.Decoder(Head).decode
 _decode_record = msgspec.json.Decoder(MissionRecord).decode
-_decode_error = msgspec.json.Decoder(ErrorRecord).decode
 
 
 def _files(layout: Layout) -> Iterator[int]:

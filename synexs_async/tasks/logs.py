@@ -87,7 +87,8 @@ async def log_to_file(path: Path, level: str) -> AsyncIterator[Logger]:
 async def _write(path: Path, lines: LineQueue[str], log: Logger) -> None:
     """Write lines until there will be no more of them, also while everything else is cancelled."""
     # Its own thread: the event loop's may be full of the host's work, and ours must not wait.
-    with anyio.CancelScope(shield=True), ThreadPoolExecutor(1, "log") as thread:
+    thread = ThreadPoolExecutor(1, "log")
+    with anyio.CancelScope(shield=True):
         try:
             async with aiofiles.open(path, "a", encoding="utf-8", executor=thread) as file:
                 while taken := await lines.take():
@@ -98,3 +99,5 @@ async def _write(path: Path, lines: LineQueue[str], log: Logger) -> None:
                     await file.flush()
         except OSError as error:
             log.warning(f"the log {path} can't be written: {error.strerror}")
+        finally:
+            thread.shutdown(wait=False)  # it has nothing left to do

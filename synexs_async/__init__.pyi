@@ -1,0 +1,55 @@
+from .config import RunConfig
+from .errors import (
+    ConfigError,
+    FolderError,
+    FolderInUse,
+    IdentityMismatch,
+    JournalDamaged,
+    MissionFailed,
+    RunFailed,
+    ScenarioError,
+    StorageFailed,
+    SynexsError,
+    UsageError,
+    WorkerFailed,
+)
+from .missions.mission import Block, Mission
+from .missions.records import ErrorRecord, MissionRecord
+from .missions.scenario import Scenario, default_scenario, load_scenario
+from .missions.team import simulate_mission
+from .missions.team_block import TeamMission
+from .runner import LiveRun, RunReport, open_run, run
+from .storage.journal import read_journal
+from .storage.progress import Progress, read_progress
+
+__all__ = [
+    "Block",
+    "ConfigError",
+    "ErrorRecord",
+    "FolderError",
+    "FolderInUse",
+    "IdentityMismatch",
+    "JournalDamaged",
+    "LiveRun",
+    "Mission",
+    "MissionFailed",
+    "MissionRecord",
+    "Progress",
+    "RunConfig",
+    "RunFailed",
+    "RunReport",
+    "Scenario",
+    "ScenarioError",
+    "StorageFailed",
+    "SynexsError",
+    "TeamMission",
+    "UsageError",
+    "WorkerFailed",
+    "default_scenario",
+    "load_scenario",
+    "open_run",
+    "read_journal",
+    "read_progress",
+    "run",
+    "simulate_mission",
+]

@@ -1,0 +1,62 @@
+"""A mission kind made of air: a number a mission, and whatever else a test wants to happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from synexs_async import Block
+from synexs_async.missions.mission import mission_identifiers
+
+
+class AirMission:
+    """Calls `happens` with each index before it simulates that mission."""
+
+    name = "air"
+    version = 1
+    feature_names = ("number",)
+    feature_rows = 1
+
+    def __init__(
+        self, happens: Callable[[int], object] = lambda index: None, block_size: int = 4
+    ) -> None:
+        self.happens = happens
+        self.block_size = block_size
+
+    def parameters(self) -> dict[str, Any]:
+        """Return nothing: there are none."""
+        return {}
+
+    def simulate(self, seed: int, first: int, count: int) -> Block:
+        """Simulate missions whose label is their index modulo 3."""
+        identify = mission_identifiers(self.name, self.version, {}, seed)
+        lines = []
+        for index in range(first, first + count):
+            self.happens(index)
+            record = {"mission_id": identify(index), "mission_number": index, "status": "air"}
+            lines.append(msgspec.json.encode(record) + b"\n")
+        return self.read(first, lines)
+
+    def read(self, first: int, lines: Sequence[bytes]) -> Block:
+        """Make the block of these lines again."""
+        records = [msgspec.json.decode(line) for line in lines]
+        numbers = np.array([record["mission_number"] for record in records])
+        return Block(
+            first,
+            lines,
+            [record["mission_id"] for record in records],
+            numbers % 3,
+            numbers.astype(np.float32).reshape(-1, 1, 1),
+            {
+                name: numbers.astype(np.float64)
+                for name in ("duration", "efficiency", "coordination")
+            },
+        )
+
+    def decode(self, line: bytes) -> dict[str, Any]:
+        """Read a line as it is."""
+        record: dict[str, Any] = msgspec.json.decode(line)
+        return record

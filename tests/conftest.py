@@ -1,0 +1,75 @@
+"""What all tests share: a loop on which blocking calls fail, and runs as real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from loguru import logger
+
+LOGURU_LOOK_UPS = ("_get_lib_dirs", "_is_file_mine")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail a test in which the package blocks the event loop."""
+    with blockbuster_ctx("synexs_async") as blockbuster:
+        functions = blockbuster.functions
+        # Neither looking up the current folder nor /proc touches a disk.
+        functions["os.path.abspath"].can_block_in("loguru/_better_exceptions.py", LOGURU_LOOK_UPS)
+        for name in ("io.TextIOWrapper.read", "io.BufferedReader.read"):
+            functions[name].can_block_in("tasks/progress.py", "resident_bytes")
+        yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def quiet_loguru() -> Iterator[None]:
+    """Keep log lines out of the tests' own output, and see that no handler is left behind."""
+    logger.remove()
+    handler = logger.add(lambda _: None, level=0)
+    yield
+    logger.remove(handler)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run asynchronous tests as the command line does."""
+    return "asyncio", {"use_uvloop": True}
+
+
+class Command:
+    """`python -m synexs_async` as a real process."""
+
+    def start(self, *arguments: object, **settings: object) -> subprocess.Popen[str]:
+        """Start it, its output in pipes; `env` is added to the environment."""
+        extra = settings.pop("env", {})
+        assert isinstance(extra, dict)
+        options: dict[str, object] = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "stdin": subprocess.DEVNULL,
+            "cwd": ROOT,
+            "text": True,
+            "env": {**os.environ, "COLUMNS": "100", **extra},
+            **settings,
+        }
+        command = [sys.executable, "-m", "synexs_async", *map(str, arguments)]
+        return subprocess.Popen(command, **options)  # type: ignore[call-overload,no-any-return]
+
+    def run(self, *arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        with self.start(*arguments, **settings) as process:
+            out, err = process.communicate(timeout=100)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def command() -> Command:
+    """Give the command."""
+    return Command()
