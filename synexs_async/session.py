@@ -76,9 +76,7 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     recovery = examine(layout, config.missions)
     repair(layout, recovery)
     writer = JournalWriter(layout, recovery.checkpoint.mark)
-    return Prepared(
-        mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived
-    )
+    return Prepared(mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived)
 
 
 class Session:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -158,9 +159,10 @@ class _Worker:
 
 
 async def _open_process() -> Process:
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return await anyio.open_process(
         [sys.executable, "-P", "-m", "synexs_async.worker"],
         stderr=None,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, "PYTHONPATH": path},
     )
