@@ -40,7 +40,7 @@ class RunConfig:
     """What to run, where, and how; ConfigError on construction says what is wrong."""
 
     missions: int = _option(100, "missions that the run has in the end")
-    output: Path = _option(Path("training_logs"), "the run's folder")
+    output: Path | str = _option(Path("training_logs"), "the run's folder")
     seed: int = _option(0, "chooses the episodes, with the scenario")
     team_id: str | None = _option(None, "a label for the run (default: from its identity)")
     resume: bool = _option(True, "move the folder's run into its archive, and start anew")

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from synexs_async.config import RunConfig
+from synexs_async.errors import StorageFailed
 from synexs_async.missions.failed import decode_error, is_error
 from synexs_async.session import Prepared, Session, prepare
 from synexs_async.storage.folder import RunFolder, acquire
@@ -74,12 +75,14 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
     An exception in the body, or its cancellation, stops the run in order. The run's own errors
     are those of `run`, raised when the body is left.
     """
-    folder = RunFolder(config.output.absolute())
+    folder = RunFolder(Path(config.output))
     lock = await anyio.to_thread.run_sync(acquire, folder)
     try:
         prepared = await anyio.to_thread.run_sync(prepare, config, folder)
-    except BaseException:
+    except BaseException as error:
         lock.release()
+        if isinstance(error, OSError):
+            raise StorageFailed(error) from error
         raise
     try:
         if prepared.recovery.complete:

@@ -372,7 +372,7 @@ BAD_INPUT = [
     (("five",), "unrecognized arguments: five"),
     (("scenario", "easy"), "unrecognized arguments: easy"),
     (an_existing_file, "file: is a file; choose a folder"),
-    (below_a_file, "can't be made: Not a directory; choose another --output"),
+    (below_a_file, "can't be used: Not a directory; choose another --output"),
     (a_foreign_folder, "photos: is not empty and holds no run of ours"),
     (("--scenario", "/no/such.toml"), "/no/such.toml: can't be read: No such file or directory"),
     (scenario(lambda text: text + "]"), "mine.toml: is not a TOML file"),

@@ -60,7 +60,7 @@ class RunFolder:
     """The paths within a run's folder."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = path.absolute()
         self.run_file = path / "run.json"
         self.checkpoint = path / "checkpoint.json"
         self.ledger = path / "ledger.jsonl"
@@ -102,25 +102,20 @@ def acquire(folder: RunFolder) -> FileLock:
         FolderError: it can't be used at all.
     """
     path = folder.path
-    if path.exists() and not path.is_dir():
-        raise FolderError(path, "is a file; choose a folder as --output")
-    if path.is_dir() and not _is_ours(folder):
-        raise FolderError(
-            path, "is not empty and holds no run of ours; choose an empty or a new folder"
-        )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"can't be made: {error.strerror}; choose another --output"
-        raise FolderError(path, problem) from error
     lock = FileLock(path / _LOCK, thread_local=False, fallback_to_soft=False)
     try:
+        if path.exists() and not path.is_dir():
+            raise FolderError(path, "is a file; choose a folder as --output")
+        if path.is_dir() and not _is_ours(folder):
+            problem = "is not empty and holds no run of ours; choose an empty or a new folder"
+            raise FolderError(path, problem)
+        path.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout as error:
         raise FolderInUse(path, _holder(path)) from error
     except OSError as error:
-        problem = f"can't be written to: {error.strerror}; choose another --output"
-        raise FolderError(path, problem) from error
+        reason = error.strerror or str(error)
+        raise FolderError(path, f"can't be used: {reason}; choose another --output") from error
     return lock
 
 

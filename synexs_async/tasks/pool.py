@@ -46,7 +46,7 @@ _CONNECTION_LOST: Final = (
 
 
 class WorkerPool:
-    """Up to `size` workers, each started when it is first needed.
+    """Up to `size` workers, each started when those that there are have enough to do.
 
     As many as `CALLS_A_WORKER` times `size` calls at a time keep all of them busy.
     """
@@ -103,7 +103,10 @@ class WorkerPool:
     async def _least_busy(self) -> _Worker:
         async with self._starting:
             workers = sorted(self._workers, key=lambda worker: worker.calls)
-            if workers and (workers[0].calls == 0 or len(workers) == self._size):
+            ready = sum(worker.is_ready for worker in workers)
+            # One that is starting takes seconds to import torch, and may soon be enough.
+            may_start = len(workers) - ready < max(ready, 1) and len(workers) < self._size
+            if workers and (workers[0].calls == 0 or not may_start):
                 return workers[0]
             worker = _Worker(await _open_process(), frame(self._setup))
             self._workers.append(worker)
@@ -129,6 +132,7 @@ class _Worker:
         self._sending = anyio.Lock()
         self._receiving = anyio.Lock()
         self.calls = 0
+        self.is_ready = False
 
     @property
     def pid(self) -> int:
@@ -146,6 +150,7 @@ class _Worker:
                 payload = await self._replies.receive_exactly(payload_length(header))
         finally:
             self.calls -= 1
+        self.is_ready = True
         reply: Reply = decode_reply(payload)
         return reply
 
