@@ -56,7 +56,11 @@ class RunConfig:
     """The mission kind to run; the built-in team mission where there is none."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.output, str | os.PathLike):
+            raise ConfigError("output", self.output, "a path")
         object.__setattr__(self, "output", Path(self.output))
+        if not isinstance(self.resume, bool):
+            raise ConfigError("resume", self.resume, "True or False")
         self._whole("missions", 1, MISSIONS_LIMIT)
         self._whole("seed", 0, SEED_LIMIT - 1)
         for name in ("batch_size", "sequence_length"):
@@ -66,8 +70,9 @@ class RunConfig:
                 self._whole(name, 1)
         if not (isinstance(self.grace, int | float) and 0 <= self.grace < float("inf")):
             raise ConfigError("grace", self.grace, "a number of seconds, 0 or more")
-        if self.team_id is not None and not (self.team_id and self.team_id.isprintable()):
-            raise ConfigError("team_id", self.team_id, "a text of printable characters")
+        label = self.team_id
+        if label is not None and not (isinstance(label, str) and label and label.isprintable()):
+            raise ConfigError("team_id", label, "a text of printable characters")
         for name, choices in (
             ("mission_files", MissionFiles),
             ("on_error", OnError),

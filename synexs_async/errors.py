@@ -40,7 +40,8 @@ class ScenarioError(UsageError):
     """A scenario says something that can't be simulated."""
 
     def __init__(self, source: str, key: str, problem: str) -> None:
-        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        shown = key if key.isprintable() else repr(key)
+        super().__init__(f"{source}: {shown}: {problem}" if key else f"{source}: {problem}")
         self.source, self.key, self.problem = source, key, problem
 
 

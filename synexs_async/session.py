@@ -21,13 +21,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.protocol import Setup
 from synexs_async.storage.files import GroupFlush
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout
 from synexs_async.storage.ledger import Ledger
 from synexs_async.storage.progress import RunStatus, timestamp
+from synexs_async.storage.protocol import Setup
 from synexs_async.storage.recovery import Recovery, examine, repair
 from synexs_async.tasks.checkpointing import Checkpointing
 from synexs_async.tasks.flushing import Flushing

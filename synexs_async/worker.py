@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import BinaryIO
 
-from synexs_async.protocol import (
+from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchRows,
     Broken,

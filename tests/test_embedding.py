@@ -240,9 +240,7 @@ async def test_recorded_errors_survive_a_resume(tmp_path: Path) -> None:
     assert data_set(folders[0]) == data_set(folders[1])
 
 
-async def test_a_failing_disk_fails_the_run(
-    tmp_path: Path, no_blocking_calls: BlockBuster
-) -> None:
+async def test_a_failing_disk_fails_the_run(tmp_path: Path, no_blocking_calls: BlockBuster) -> None:
     """Data that can't be written stops the run with the file's name, and nothing is lost."""
     missing = tmp_path / "batches"
     no_blocking_calls.functions["os.rename"].can_block_in("test_embedding.py", "pull_the_plug")

@@ -78,7 +78,10 @@ MENDED = {
     "a damaged batch": (write("batches/batch_000003.pt", b"PK"), "batch_000003.pt"),
     "no ledger": (remove("ledger.jsonl"), "12 batches are missing or damaged"),
     "a ledger of nonsense": (write("ledger.jsonl", b"\xff\n{}\n"), "12 batches are missing"),
-    "a temporary file": (write("batches/.batch_000013.pt.0a.tmp", b"PK"), "1 left-over temporary"),
+    "a temporary file": (
+        write("batches/.batch_000013.pt.0123456789ab.tmp", b"PK"),
+        "1 left-over temporary",
+    ),
     "no progress file": (remove("progress.json"), ""),
     "no index": (remove("batches/training_index.json"), ""),
     "no short batch": (remove("batches/batch_000012.pt"), ""),

@@ -89,7 +89,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
     """Make a scenario from TOML text; `source` is what errors call it."""
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of numbers or lists without an end, too
         raise ScenarioError(source, "", f"is not a TOML file: {error}") from error
     try:
         scenario = msgspec.convert(tables, Scenario)
@@ -123,12 +123,12 @@ def _check(scenario: Scenario, source: str) -> None:
 
 def _explain(message: str, tables: dict[str, Any]) -> tuple[str, str]:
     """Turn msgspec's message into the key and a sentence that names the value."""
-    what, _, path = message.partition(" - at `$")
+    what, _, path = message.rpartition(" - at `$") if " - at `$" in message else (message, "", "")
     steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     key = ".".join(name or f"[{int(position)}]" for name, position in steps).replace(".[", "[")
-    if missing := re.search(r"missing required field `(.+)`", what):
+    if missing := re.search(r"missing required field `(.+)`$", what):
         return ".".join(filter(None, (key, missing[1]))), "is missing; expected a value for it"
-    if unknown := re.search(r"unknown field `(.+)`", what):
+    if unknown := re.search(r"unknown field `(.+)`$", what, re.DOTALL):
         return ".".join(filter(None, (key, unknown[1]))), "is unknown; expected no such key"
     value: Any = tables
     for name, position in steps:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 
 from synexs_async.missions.mission import ERROR_LABEL, LABEL_NAMES
-from synexs_async.protocol import BatchRows, Setup
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.ledger import Entry
+from synexs_async.storage.protocol import BatchRows, Setup
 
 torch.set_num_threads(1)  # there is a worker for each core already
 

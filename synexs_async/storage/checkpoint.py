@@ -24,12 +24,14 @@ class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True):
         statistics: of the missions before it.
         elapsed_time: seconds of work, over all sessions.
         dataset_sha256: the digest of the data set once the run is complete, "" before.
+        last_batch_size: bytes of its last batch, where that is a short one.
     """
 
     mark: Mark
     statistics: Statistics
     elapsed_time: float = 0.0
     dataset_sha256: str = ""
+    last_batch_size: int = 0
 
 
 class CheckpointStats(Struct, forbid_unknown_fields=True):
@@ -70,6 +72,7 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
     logger_stats: LoggerStats
     journal: JournalPoint
     dataset_sha256: str
+    last_batch_size: int
     checksum: str = ""
 
 
@@ -91,6 +94,7 @@ def write_checkpoint(
         logger_stats=LoggerStats(*divmod(mark.missions, batch_size)),
         journal=JournalPoint(journal_file, mark.offset, mark.sha256, mark.batch_offset),
         dataset_sha256=checkpoint.dataset_sha256,
+        last_batch_size=checkpoint.last_batch_size,
     )
     content.checksum = _checksum(content)
     text = msgspec.json.format(msgspec.json.encode(content))
@@ -113,6 +117,7 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         statistics=content.sums,
         elapsed_time=content.stats.elapsed_time,
         dataset_sha256=content.dataset_sha256,
+        last_batch_size=content.last_batch_size,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 _SUFFIX: Final = ".tmp"
+_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 
 
 def temporary_path(path: Path) -> Path:
@@ -24,7 +26,7 @@ def temporary_path(path: Path) -> Path:
 
 def temporary_files(folder: Path) -> Iterator[Path]:
     """Find what writers that were killed have left behind."""
-    return folder.glob(f".*{_SUFFIX}")
+    return (path for path in folder.glob(f".*{_SUFFIX}") if _TEMPORARY.fullmatch(path.name))
 
 
 def append_to(descriptor: int, data: bytes, path: Path) -> None:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.files import replace_file
+from synexs_async.storage.files import replace_file, temporary_files
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -159,9 +159,15 @@ def read_run_file(folder: RunFolder) -> RunFile:
 def _is_ours(folder: RunFolder) -> bool:
     """Whether a folder is free to take, or holds a run, or what an interrupted start left."""
     names = {entry.name for entry in folder.path.iterdir()}
-    beginning = {_LOCK, _ARCHIVE, *(p.name for p in folder.path.glob(".run.json.*.tmp"))}
+    beginning = {_LOCK, _ARCHIVE, *(p.name for p in temporary_files(folder.path))}
     empty_parts = {part for part in names & set(_PARTS) if _is_empty_folder(folder.path / part)}
-    return folder.run_file.exists() or names <= beginning | empty_parts or any(_halves(folder))
+    return folder.run_file.exists() or names <= beginning | empty_parts or any(_archived(folder))
+
+
+def _archived(folder: RunFolder) -> Iterator[Path]:
+    """Find earlier runs, also those that are on their way into the archive."""
+    yield from (folder.path / _ARCHIVE).glob("*/run.json")
+    yield from _halves(folder)
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -177,7 +177,11 @@ class Extent:
 
 
 def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, Extent]:
-    """Read lines from (`missions`, `offset`) on for as long as they are whole, valid and next."""
+    """Read lines from (`missions`, `offset`) on for as long as they are whole, valid and next.
+
+    Raises:
+        JournalDamaged: a file goes on behind its last record, which no crash brings about.
+    """
     while True:
         start, file = layout.file_start(missions), layout.file(missions)
         end = start + layout.missions_per_file
@@ -185,10 +189,10 @@ def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, E
             with file.open("rb") as lines:
                 lines.seek(offset)
                 for line in lines:
-                    problem = problem_of(line, missions)
-                    if not problem and missions == end:
-                        problem = "the file holds more records than belong to it"
-                    if problem:
+                    if missions == end:
+                        problem = "the file holds more than the records that belong to it"
+                        raise JournalDamaged(file, missions - start + 1, problem)
+                    if problem := problem_of(line, missions):
                         follows = _valid_in(lines, missions) or _any_behind(layout, missions)
                         return Extent(missions, offset, problem, missions - start + 1, follows)
                     yield line
@@ -323,7 +327,13 @@ def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | Err
         except StopIteration as end:
             extent: Extent = end.value
             break
-        yield decode_record(line)
+        try:
+            yield decode_record(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            number = _decode_head(line).mission_number
+            place = number - layout.file_start(number) + 1
+            problem = f"the line is no record of a team mission: {error}"
+            raise JournalDamaged(layout.file(number), place, problem) from error
     if extent.valid_follows:
         raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
 
@@ -340,7 +350,7 @@ _decode_record = msgspec.json.Decoder(MissionRecord).decode
 def _files(layout: Layout) -> Iterator[int]:
     for file in layout.folder.missions.glob("mission_*.jsonl"):
         number = file.stem.removeprefix("mission_")
-        if number.isdecimal():
+        if number.isdecimal() and file == layout.folder.journal_file(int(number)):
             yield int(number)
 
 

@@ -65,6 +65,10 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """Read the entries; lines that are none are passed over, as if their files were missing."""
+        return (entry for entry in self.lines() if entry is not None)
+
+    def lines(self) -> Iterator[Entry | None]:
+        """Read the lines; one that is no entry, or torn, is None."""
         try:
             lines = self.path.open("rb")
         except FileNotFoundError:
@@ -72,9 +76,9 @@ class Ledger:
         with lines:
             for line in lines:
                 try:
-                    yield _decode(line)
+                    yield _decode(line) if line.endswith(b"\n") else None
                 except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
+                    yield None
 
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
         """Write the ledger anew with the wanted entries alone."""
@@ -91,13 +95,9 @@ class Ledger:
 
 
 def _merge(entries: Iterable[Entry], additions: Iterable[Entry]) -> Iterator[Entry]:
+    by_number = sorted(additions, key=lambda entry: entry.first, reverse=True)
     waiting = {
-        kind: sorted(
-            (entry for entry in additions if entry.is_batch == kind),
-            key=lambda entry: entry.first,
-            reverse=True,
-        )
-        for kind in (False, True)
+        kind: [entry for entry in by_number if entry.is_batch == kind] for kind in (False, True)
     }
     for entry in entries:
         before = waiting[entry.is_batch]

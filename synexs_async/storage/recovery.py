@@ -164,8 +164,8 @@ class _LedgerCheck:
 def _check_files(layout: Layout, recovery: Recovery) -> None:
     """Hold the ledger against the folder, behind the checkpoint."""
     check = _LedgerCheck(layout, recovery.checkpoint.mark)
-    for entry in Ledger(layout.folder.ledger).entries():
-        if not check.accepts(entry):
+    for entry in Ledger(layout.folder.ledger).lines():
+        if entry is None or not check.accepts(entry):
             recovery.ledger_is_stale = True
     check.close()
     recovery.missing_entries = [digest_file(layout, first) for first in check.missing[False]]
@@ -188,7 +188,10 @@ def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:
         and total <= missions == recovery.extent.missions
         and not recovery.missing_batches
         and layout.folder.index.exists()
-        and (missions % layout.batch_size == 0 or short_batch.exists())
+        and (
+            missions % layout.batch_size == 0
+            or (short_batch.exists() and short_batch.stat().st_size == checkpoint.last_batch_size)
+        )
     )
 
 

@@ -66,7 +66,14 @@ class Checkpointing:
 
     async def save(self, snapshot: Snapshot, dataset_sha256: str = "") -> None:
         """Flush what lies before the snapshot, then replace the checkpoint."""
-        checkpoint = Checkpoint(snapshot.mark, snapshot.statistics, self._elapsed(), dataset_sha256)
+        last = self._flushing.last
+        checkpoint = Checkpoint(
+            snapshot.mark,
+            snapshot.statistics,
+            self._elapsed(),
+            dataset_sha256,
+            last_batch_size=last.size if last else 0,
+        )
         await anyio.to_thread.run_sync(self._write, checkpoint)
         self.saved.advance(snapshot.mark.missions)
         self._log.debug(f"checkpoint saved: {snapshot.mark.missions} missions")

@@ -14,9 +14,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from synexs_async.missions.failed import read_block
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.protocol import BatchRows
 from synexs_async.storage.journal import Layout, offset_of, read_lines
 from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.storage.protocol import BatchRows
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
 from synexs_async.tasks.watermark import Watermark
 
@@ -122,15 +122,7 @@ class Flushing:
                     await self._enter(block.first, entries)
 
     async def _write(self, block: Block) -> list[Entry]:
-        rows = BatchRows(
-            first=block.first,
-            ids=list(block.ids),
-            labels=block.labels.tobytes(),
-            features=block.features.tobytes(),
-            durations=block.metrics["duration"].tolist(),
-            efficiencies=block.metrics["efficiency"].tolist(),
-        )
-        written = await self._pool.write(rows)
+        written = await self._pool.write(BatchRows.of(block))
         self.cuda_available = written.cuda_available
         names = " to ".join(dict.fromkeys(written.entries[i].file for i in (0, -1)))
         self._log.debug(f"batches written: {names}, missions {block.first} to {block.end - 1}")

@@ -19,7 +19,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from synexs_async.errors import WorkerFailed
-from synexs_async.protocol import (
+from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchRows,
     Broken,

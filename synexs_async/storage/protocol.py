@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from synexs_async.missions.mission import Block
 from synexs_async.storage.ledger import Entry
 
 HEADER_BYTES: Final = 4
@@ -41,6 +42,18 @@ class BatchRows(Struct, frozen=True, gc=False):
     features: bytes
     durations: list[float]
     efficiencies: list[float]
+
+    @classmethod
+    def of(cls, block: Block) -> BatchRows:
+        """Take what a batch needs of a block."""
+        return cls(
+            first=block.first,
+            ids=list(block.ids),
+            labels=block.labels.tobytes(),
+            features=block.features.tobytes(),
+            durations=block.metrics["duration"].tolist(),
+            efficiencies=block.metrics["efficiency"].tolist(),
+        )
 
 
 class Written(Struct, frozen=True, tag=True):
