@@ -18,7 +18,7 @@ from synexs_async.missions.failed import decode_error, is_error
 from synexs_async.session import Prepared, Session, prepare
 from synexs_async.storage.folder import RunFolder, acquire
 from synexs_async.storage.journal import JournalReader
-from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus, read_progress
+from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus
 from synexs_async.tasks.logs import log_to_file
 from synexs_async.tasks.watermark import Watermark
 
@@ -125,10 +125,12 @@ class LiveRun:
 
     @property
     def progress(self) -> Progress:
-        """How the run stands now."""
-        if self._session is None:
-            return read_progress(self.output)
-        return self._session.reporting.snapshot()
+        """How the run stands now; of a run that was found complete, how it ended."""
+        if self._session is not None:
+            return self._session.reporting.snapshot()
+        progress = self._prepared.recovery.last_progress
+        assert progress is not None  # else the run was not found complete
+        return progress
 
     @property
     def report(self) -> RunReport:
@@ -164,6 +166,8 @@ class LiveRun:
         run does not get far ahead, so memory stays flat however slow the body is; close the
         iterator (`contextlib.aclosing`), or leave the run's body, to let the run go on alone.
         """
+        if start < 0:
+            raise ValueError(f"start: expected 0 or more, not {start}")
         decode = self._prepared.mission.decode
         reader = JournalReader(self._prepared.layout, start)
         position = Watermark(start)

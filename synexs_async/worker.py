@@ -61,8 +61,12 @@ def _serve(setup: Setup, rows: BatchRows) -> Reply:
 
 
 def _read(stream: BinaryIO) -> bytes | None:
+    """Read a frame; None where there is no whole one any more."""
     header = stream.read(HEADER_BYTES)
-    return stream.read(payload_length(header)) if len(header) == HEADER_BYTES else None
+    if len(header) < HEADER_BYTES:
+        return None
+    payload = stream.read(payload_length(header))
+    return payload if len(payload) == payload_length(header) else None
 
 
 if __name__ == "__main__":

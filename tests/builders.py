@@ -24,6 +24,7 @@ from synexs_async.storage.folder import Identity, RunFolder
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout, Mark, read_lines
 from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.storage.progress import OutcomeCounts, Progress, write_progress
 from synexs_async.storage.protocol import BatchRows, Setup
 from synexs_async.storage.recovery import Recovery, repair
 
@@ -154,8 +155,32 @@ class Work:
             cuda_available=False,
         )
         self.checkpoint(digest, last_batch_size)
+        tell_that_it_is_complete(self.layout, self.writer.mark.missions)
         self.writer.close()
         return digest
+
+
+def tell_that_it_is_complete(layout: Layout, missions: int) -> None:
+    """Write the progress file of a complete run."""
+    progress = Progress(
+        timestamp=TIME,
+        status="completed",
+        mission_current=missions,
+        mission_total=missions,
+        progress_percent=100.0,
+        elapsed_seconds=1.5,
+        rate_missions_per_sec=10.0,
+        eta_seconds=0.0,
+        stats=OutcomeCounts(),
+        seed=SEED,
+        pid=1,
+        host="",
+        checkpoint_missions=missions,
+        batches_written=0,
+        loop_lag_ms=0.0,
+        rss_bytes=0,
+    )
+    write_progress(layout.folder.progress, progress)
 
 
 def read_waiting(layout: Layout, mark: Mark) -> list[Block]:

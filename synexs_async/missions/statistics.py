@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 from msgspec import Struct
 
 from synexs_async.missions.mission import ERROR_LABEL, METRIC_NAMES, Block
@@ -52,5 +55,6 @@ class Statistics(Struct, forbid_unknown_fields=True):
         self.abort_count += labels.count(2)
         self.error_count += labels.count(ERROR_LABEL)
         for name, values in block.metrics.items():
-            total = sum(values.tolist(), getattr(self, f"{name}_sum"))
+            # Not with `sum`, which compensates for rounding since Python 3.12.
+            total = reduce(add, values.tolist(), getattr(self, f"{name}_sum"))
             setattr(self, f"{name}_sum", total)

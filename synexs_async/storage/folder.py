@@ -157,17 +157,19 @@ def read_run_file(folder: RunFolder) -> RunFile:
 
 
 def _is_ours(folder: RunFolder) -> bool:
-    """Whether a folder is free to take, or holds a run, or what an interrupted start left."""
+    """Whether a folder holds a run, or is free to take one."""
+    if folder.run_file.exists() or any(_halves(folder)):
+        return True
     names = {entry.name for entry in folder.path.iterdir()}
-    beginning = {_LOCK, _ARCHIVE, *(p.name for p in temporary_files(folder.path))}
-    empty_parts = {part for part in names & set(_PARTS) if _is_empty_folder(folder.path / part)}
-    return folder.run_file.exists() or names <= beginning | empty_parts or any(_archived(folder))
+    parts = {name for name in names if name in _PARTS}
+    if not all(_is_empty_folder(folder.path / part) for part in parts):
+        return False  # somebody's data, or a run that lost its run.json
+    beginning = {_LOCK, _ARCHIVE, *(file.name for file in temporary_files(folder.path))}
+    return names <= beginning | parts or any(_archived(folder))
 
 
 def _archived(folder: RunFolder) -> Iterator[Path]:
-    """Find earlier runs, also those that are on their way into the archive."""
-    yield from (folder.path / _ARCHIVE).glob("*/run.json")
-    yield from _halves(folder)
+    return (folder.path / _ARCHIVE).glob("*/run.json")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
-from synexs_async.missions.failed import decode_error, is_error
-from synexs_async.missions.mission import Block
+from synexs_async.missions.failed import decode_error, is_error, read_block
+from synexs_async.missions.mission import Block, Mission
 from synexs_async.missions.records import ErrorRecord, MissionRecord
 from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
@@ -182,9 +182,12 @@ def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, E
     Raises:
         JournalDamaged: a file goes on behind its last record, which no crash brings about.
     """
+    looked_again_at = -1
     while True:
         start, file = layout.file_start(missions), layout.file(missions)
         end = start + layout.missions_per_file
+        problem = ""
+        follows = False
         if file.exists():
             with file.open("rb") as lines:
                 lines.seek(offset)
@@ -193,16 +196,21 @@ def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, E
                         problem = "the file holds more than the records that belong to it"
                         raise JournalDamaged(file, missions - start + 1, problem)
                     if problem := problem_of(line, missions):
-                        follows = _valid_in(lines, missions) or _any_behind(layout, missions)
-                        return Extent(missions, offset, problem, missions - start + 1, follows)
+                        follows = _valid_in(lines, missions)
+                        break
                     yield line
                     missions += 1
                     offset += len(line)
-        if missions < end:
-            follows = _any_behind(layout, missions)
-            problem = "the line is missing, though later files are there" if follows else ""
-            return Extent(missions, offset, problem, missions - start + 1, follows)
-        offset = 0
+        if missions == end and not problem:
+            offset = 0
+            continue
+        follows = follows or any(first > missions for first in _files(layout))
+        if follows and looked_again_at != missions:
+            looked_again_at = missions  # a run that is going on may just have written it
+            continue
+        if follows:
+            problem = problem or "the line is missing, though later files are there"
+        return Extent(missions, offset, problem, missions - start + 1, follows)
 
 
 def measure(layout: Layout, missions: int, offset: int) -> Extent:
@@ -262,6 +270,15 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
         offset = 0
 
 
+def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
+    """Make the block of committed lines again; JournalDamaged where their content is not valid."""
+    try:
+        return read_block(mission, first, lines)
+    except (ValueError, LookupError, msgspec.MsgspecError) as error:
+        problem = f"one of the records {first} to {first + len(lines) - 1} is not valid: {error}"
+        raise JournalDamaged(layout.file(first), None, problem) from error
+
+
 class JournalReader:
     """Reads committed records one after the other, from mission `position` on."""
 
@@ -271,13 +288,15 @@ class JournalReader:
         self.position = position
 
     def read(self, end: int) -> list[bytes]:
-        """Read lines up to mission `end`, or to the end of a file."""
+        """Read the lines up to mission `end`."""
         if self._offset is None:
             self._offset = offset_of(self._layout, self.position)
-        file_end = self._layout.file_start(self.position) + self._layout.missions_per_file
-        lines = list(read_lines(self._layout, self.position, min(end, file_end), self._offset))
-        self.position += len(lines)
-        self._offset = 0 if self.position == file_end else self._offset + sum(map(len, lines))
+        lines = []
+        for line in read_lines(self._layout, self.position, end, self._offset):
+            lines.append(line)
+            self.position += 1
+            is_file_end = self.position == self._layout.file_start(self.position)
+            self._offset = 0 if is_file_end else self._offset + len(line)
         return lines
 
 
@@ -352,10 +371,6 @@ def _files(layout: Layout) -> Iterator[int]:
         number = file.stem.removeprefix("mission_")
         if number.isdecimal() and file == layout.folder.journal_file(int(number)):
             yield int(number)
-
-
-def _any_behind(layout: Layout, missions: int) -> bool:
-    return any(first > missions for first in _files(layout))
 
 
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:

@@ -1,4 +1,4 @@
-"""progress.json: what monitors read. Its first ten keys are fixed; others may be added."""
+"""progress.json: what monitors read. Its first nine keys are fixed; others may be added."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from synexs_async.storage.journal import (
     measure,
 )
 from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.storage.progress import Progress, read_progress
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class Recovery:
         checkpoint: the point to go on from.
         extent: how far the journal's valid lines reach.
         missing_batches: numbers of whole batches behind the checkpoint that must be made again.
+        last_progress: what the last session told monitors, if it can be read.
         warnings: what was found that should not be.
+        complete: there is nothing left to do, and monitors know it.
     """
 
     checkpoint: Checkpoint
@@ -43,8 +46,14 @@ class Recovery:
     missing_entries: list[Entry] = field(default_factory=list)
     ledger_is_stale: bool = False
     temporaries: list[Path] = field(default_factory=list)
+    last_progress: Progress | None = None
     warnings: list[str] = field(default_factory=list)
     complete: bool = False
+
+    def first_unsure(self, layout: Layout) -> int:
+        """Return the first mission whose files may not be on disk yet."""
+        missing = [number * layout.batch_size for number in self.missing_batches]
+        return min([self.checkpoint.mark.missions, *missing])
 
 
 def examine(layout: Layout, total: int) -> Recovery:
@@ -81,6 +90,7 @@ def examine(layout: Layout, total: int) -> Recovery:
     ]
     if recovery.temporaries:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
+    recovery.last_progress = _read_progress(layout)
     recovery.complete = _is_complete(layout, recovery, total)
     if extent.missions > total and not recovery.complete:
         raise FolderError(
@@ -188,11 +198,20 @@ def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:
         and total <= missions == recovery.extent.missions
         and not recovery.missing_batches
         and layout.folder.index.exists()
+        and recovery.last_progress is not None
+        and recovery.last_progress.status == "completed"
         and (
             missions % layout.batch_size == 0
             or (short_batch.exists() and short_batch.stat().st_size == checkpoint.last_batch_size)
         )
     )
+
+
+def _read_progress(layout: Layout) -> Progress | None:
+    try:
+        return read_progress(layout.folder.path)
+    except FolderError:
+        return None
 
 
 def _damage(layout: Layout, first: int, end: int) -> JournalDamaged:

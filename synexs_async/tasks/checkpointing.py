@@ -41,12 +41,14 @@ class Checkpointing:
         log: Logger,
         *,
         saved: int,
+        unflushed: int,
         elapsed: Callable[[], float],
     ) -> None:
         self._layout = layout
         self._flush = flush
         self._flushing = flushing
         self._log = log
+        self._unflushed = unflushed  # the first mission whose files may not be on disk
         self._elapsed = elapsed
         self.saved = Watermark(saved)
 
@@ -75,13 +77,14 @@ class Checkpointing:
             last_batch_size=last.size if last else 0,
         )
         await anyio.to_thread.run_sync(self._write, checkpoint)
+        self._unflushed = snapshot.mark.missions
         self.saved.advance(snapshot.mark.missions)
         self._log.debug(f"checkpoint saved: {snapshot.mark.missions} missions")
 
     def _write(self, checkpoint: Checkpoint) -> None:
         layout, missions = self._layout, checkpoint.mark.missions
         folder = layout.folder
-        files = self._files_since(self.saved.value, missions)
+        files = self._files_since(self._unflushed, missions)
         self._flush.flush(files, [folder.missions, folder.batches, folder.path])
         write_checkpoint(
             folder.checkpoint,
@@ -92,7 +95,7 @@ class Checkpointing:
         )
 
     def _files_since(self, since: int, missions: int) -> Iterator[Path]:
-        """Name the files that may have changed since the checkpoint at mission `since`."""
+        """Name the files of the missions from `since` on."""
         layout, folder = self._layout, self._layout.folder
         journals = range(layout.file_start(since), missions, layout.missions_per_file)
         first_batch, last_batch = since // layout.batch_size, missions // layout.batch_size

@@ -12,9 +12,8 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from synexs_async.missions.failed import read_block
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.storage.journal import Layout, offset_of, read_lines
+from synexs_async.storage.journal import JournalReader, Layout, block_of
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.protocol import BatchRows
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
@@ -66,12 +65,19 @@ class Flushing:
 
     async def rebuild(self, mission: Mission, missing: Sequence[int]) -> None:
         """Make batches that are gone again, from the journal."""
-        size = self._layout.batch_size
+        reader = JournalReader(self._layout, 0)
+
+        def read(first: int) -> Block:
+            nonlocal reader
+            if first != reader.position:
+                reader = JournalReader(self._layout, first)
+            lines = reader.read(first + self._layout.batch_size)
+            return block_of(self._layout, mission, first, lines)
+
         entries = []
         for number in missing:
-            first = number * size
-            block = await anyio.to_thread.run_sync(self._read, mission, first, first + size)
-            entries += await self._write(block)
+            first = number * self._layout.batch_size
+            entries += await self._write(await anyio.to_thread.run_sync(read, first))
         await anyio.to_thread.run_sync(self._ledger.insert, entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
@@ -140,10 +146,6 @@ class Flushing:
             if ready:
                 await anyio.to_thread.run_sync(self._ledger.append, ready)
                 self.written.advance(end)
-
-    def _read(self, mission: Mission, first: int, end: int) -> Block:
-        offset = offset_of(self._layout, first)
-        return read_block(mission, first, list(read_lines(self._layout, first, end, offset)))
 
 
 def _missions(blocks: list[Block]) -> int:

@@ -11,14 +11,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
-import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 
 from synexs_async.config import OnError
-from synexs_async.errors import JournalDamaged, MissionFailed
-from synexs_async.missions.failed import error_block, read_block
+from synexs_async.errors import MissionFailed
+from synexs_async.missions.failed import error_block
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.storage.journal import Layout, Mark, read_lines
+from synexs_async.storage.journal import Layout, Mark, block_of, read_lines
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -41,12 +40,7 @@ async def replay_journal(
     lines = read_lines(layout, first, end, mark.batch_offset)
 
     def read(first: int, count: int) -> Block:
-        part = list(islice(lines, count))
-        try:
-            return read_block(mission, first, part)
-        except (ValueError, LookupError, msgspec.MsgspecError) as error:
-            problem = f"the records of missions {first} to {first + count - 1}: {error}"
-            raise JournalDamaged(layout.file(first), None, problem) from error
+        return block_of(layout, mission, first, list(islice(lines, count)))
 
     while first < end:
         border = mark.missions if first < mark.missions else end
