@@ -1,7 +1,8 @@
 """Where the time of a run goes: its steps, done one after the other in one process.
 
-The package's own functions are called as a run calls them, on the missions of one checkpoint.
-`throughput.py` prints the result.
+The package's own functions are called as a run calls them, on the missions of one checkpoint. A
+worker hashes and writes a batch while it serialises the next, so that its steps add up to more
+than it takes. `throughput.py` prints the result.
 """
 
 from __future__ import annotations
@@ -30,29 +31,27 @@ from synexs_async.storage.protocol import HEADER_BYTES, BatchRows, Setup, decode
 
 _MISSIONS_A_JOB: Final = 256  # as a run hands them over at full speed
 
-_MAIN_PROCESS: Final[dict[str, list[str]]] = {
-    "simulate": ["numbers", "features"],
+_Steps = dict[str, list[str]]  # each with parts of it
+
+_MAIN_PROCESS: Final[_Steps] = {
+    "simulate": ["draws", "measures", "features"],
     "join blocks": [],
     "journal": ["SHA-256 of the journal"],
     "statistics": [],
     "encode for a worker": [],
 }
-_WORKER: Final[dict[str, list[str]]] = {
+_WORKER: Final[_Steps] = {
     "decode": [],
     "write batches": [
         "padding",
         "torch.save",
+        "create, write and rename",
         "SHA-256 of the file",
         "digest of the content",
-        "create, write and rename",
     ],
 }
-_CHECKPOINT: Final[dict[str, list[str]]] = {"flush": [], "write the checkpoint": []}
-_REST: Final = {
-    "simulate": "ids and lines",
-    "journal": "join and write",
-    "write batches": "the rest",
-}
+_CHECKPOINT: Final[_Steps] = {"flush": [], "write the checkpoint": []}
+_REST: Final = {"simulate": "ids and lines", "journal": "join and write"}
 
 
 def measure_steps(folder: Path, missions: int, repetitions: int) -> list[tuple[str, str]]:
@@ -69,14 +68,14 @@ def measure_steps(folder: Path, missions: int, repetitions: int) -> list[tuple[s
         for step, parts in steps.items():
             rows.append((f"  {step}", f"{cost[step]:.2f}"))
             rows += [(f"    {part}", f"{cost[part]:.2f}") for part in parts]
-            if parts:
+            if step in _REST:
                 rest = cost[step] - sum(cost[part] for part in parts)
                 rows.append((f"    {_REST[step]}", f"{rest:.2f}"))
     return rows
 
 
 class _Stopwatch:
-    """Adds up the seconds that named steps take."""
+    """Adds up the seconds that named steps take; each step belongs to one thread."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -124,14 +123,13 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
     watch = _Stopwatch()
     with ExitStack() as watched:
         for step, owner, function in (
-            ("numbers", _Kernel, "_draw"),
-            ("numbers", _Kernel, "_sizes"),
-            ("numbers", _Kernel, "_measure"),
+            ("draws", _Kernel, "_draw"),
+            ("measures", _Kernel, "_measure"),
             ("features", _Kernel, "_features"),
             ("padding", batch, "_pad"),
             ("torch.save", batch, "serialise"),
-            ("digest of the content", batch, "content_digest"),
             ("create, write and rename", batch, "replace_file"),
+            ("digest of the content", batch, "content_digest"),
         ):
             watched.enter_context(watch.watching(step, owner, function))
         for first in range(0, missions, _MISSIONS_A_JOB):
@@ -145,7 +143,7 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
             with watch.timing("statistics"):
                 statistics.add(block)
             with watch.timing("encode for a worker"):
-                request = frame(_rows(block))
+                request = frame(BatchRows.of(block))
             with watch.timing("decode"):
                 rows = decode_rows(request[HEADER_BYTES:])
             with watch.timing("write batches"):
@@ -171,7 +169,3 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
     writer.close()
     group.close()
     return {step: seconds / writer.mark.missions for step, seconds in watch.seconds.items()}
-
-
-def _rows(block: Block) -> BatchRows:
-    return BatchRows.of(block)

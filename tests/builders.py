@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 
+from datasets import everything
+
 from synexs_async import Block, RunConfig, TeamMission
 from synexs_async.config import identity_of
 from synexs_async.missions.failed import error_block, read_block
@@ -54,6 +56,14 @@ def new_layout(
     """Make an empty run folder for one example of a property."""
     with tempfile.TemporaryDirectory() as path:
         yield layout_in(Path(path), missions_per_file, batch_size)
+
+
+@contextmanager
+def nothing_changes(folder: Path) -> Iterator[None]:
+    """See that the folder is afterwards what it was before, byte for byte."""
+    before = everything(folder)
+    yield
+    assert before == everything(folder)
 
 
 def missions(first: int, end: int) -> Block:

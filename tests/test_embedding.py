@@ -152,6 +152,13 @@ async def test_records_start_where_they_are_asked_to(tmp_path: Path) -> None:
     assert list(range(60, 100)) == numbers
 
 
+async def test_records_can_only_start_at_a_mission(tmp_path: Path) -> None:
+    """A stream from before the first mission is a mistake, and told as one."""
+    async with open_run(RunConfig(missions=10, output=tmp_path)) as live:
+        with pytest.raises(ValueError, match="start: expected 0 or more, not -3"):
+            await anext(live.records(start=-3))
+
+
 async def test_a_slow_reader_holds_the_run_back(tmp_path: Path) -> None:
     """While somebody reads, the run does not get far ahead: memory stays flat."""
     simulated: list[int] = []

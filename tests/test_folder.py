@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from builders import identity_of_tests
+from builders import identity_of_tests, nothing_changes
 from datasets import everything, read_json
 
 from synexs_async import FolderError, FolderInUse, IdentityMismatch
@@ -143,6 +143,22 @@ class TestPlace:
         assert not isinstance(caught.value, FolderInUse)
         assert "is not empty and holds no run of ours" in caught.value.problem
         assert before == everything(tmp_path)
+
+    @pytest.mark.parametrize("archived", [True, False])
+    def test_a_run_that_lost_its_identity_is_not_taken_over(
+        self, tmp_path: Path, archived: bool
+    ) -> None:
+        """Records without run.json are refused: nobody knows whose they are."""
+        if archived:
+            claim(tmp_path)
+            claim(tmp_path, resume=False)
+        fill(tmp_path)
+        (tmp_path / "run.json").unlink()
+
+        with nothing_changes(tmp_path), pytest.raises(FolderError) as caught:
+            acquire(RunFolder(tmp_path))
+
+        assert "holds no run of ours" in caught.value.problem
 
     @pytest.mark.parametrize(
         "left",

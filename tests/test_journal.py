@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from itertools import accumulate
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from builders import MISSION, SEED, layout_in, missions, missions_with_errors, new_layout, split
@@ -14,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synexs_async import Block, FolderError, JournalDamaged, RunConfig, read_journal
-from synexs_async.config import identity_of
+from synexs_async.config import MissionFiles, identity_of
 from synexs_async.missions.failed import error_block, is_error, read_block
 from synexs_async.missions.mission import ERROR_LABEL
-from synexs_async.storage.folder import RunFile, RunFolder, acquire, adopt
+from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, acquire, adopt
 from synexs_async.storage.journal import (
     Extent,
     JournalReader,
@@ -247,6 +248,22 @@ class TestCutting:
                 layout.file(count).touch()  # an empty file may go or stay
             assert before == everything(layout.folder.path)
 
+    @pytest.mark.parametrize("surplus", [b"{torn", b"\n", BLOCK.lines[3], BLOCK.lines[10]])
+    @pytest.mark.parametrize("count", [10, 12])
+    def test_a_file_that_goes_on_behind_its_last_record_is_refused(
+        self, tmp_path: Path, count: int, surplus: bytes
+    ) -> None:
+        """No crash leaves that, and what follows can't be told from what belongs there."""
+        layout = layout_in(tmp_path)
+        write(layout, [BLOCK[:count]])
+        with layout.file(0).open("ab") as file:
+            file.write(surplus)
+
+        with pytest.raises(JournalDamaged) as caught:
+            measure(layout, 0, 0)
+
+        assert (layout.file(0), 11) == (caught.value.file, caught.value.line)
+
     def test_lines_of_other_missions_are_not_taken(self, tmp_path: Path) -> None:
         """A line is a record only where it is the next one."""
         layout = layout_in(tmp_path)
@@ -412,20 +429,12 @@ class TestReadJournal:
     @pytest.fixture
     def layout(self, tmp_path: Path) -> Layout:
         """Make a run's folder with one mission a file, so that files are many."""
-        folder = RunFolder(tmp_path)
-        config = RunConfig(output=tmp_path, seed=SEED, mission_files="single")
-        with acquire(folder):
-            adopt(folder, RunFile(identity_of(config, MISSION), "tests"), resume=True)
-        return Layout(folder, 1, 32)
+        return claim(tmp_path, "single")
 
     @pytest.fixture
     def one_file(self, tmp_path: Path) -> Layout:
         """Make a run's folder with all missions in one file."""
-        folder = RunFolder(tmp_path)
-        config = RunConfig(output=tmp_path, seed=SEED)
-        with acquire(folder):
-            adopt(folder, RunFile(identity_of(config, MISSION), "tests"), resume=True)
-        return Layout(folder, 10_000, 32)
+        return claim(tmp_path, "journal")
 
     def test_records_come_in_order(self, layout: Layout) -> None:
         """Every record is read, over all files."""
@@ -457,6 +466,27 @@ class TestReadJournal:
         records = list(read_journal(one_file.folder.path))
 
         assert list(range(COUNT)) == [record.mission_number for record in records]
+
+    @settings(max_examples=30, deadline=None)
+    @given(borders=borders, data=st.data())
+    def test_a_journal_that_grows_is_read_without_false_alarms(
+        self, borders: set[int], data: st.DataObject
+    ) -> None:
+        """Records that are committed while somebody reads come in order, over all files."""
+        with new_layout() as layout:
+            path = layout.folder.path
+            run = claim(path, data.draw(st.sampled_from(get_args(MissionFiles))))
+            writer, read = JournalWriter(run, Mark()), 0
+            first, *later = split(BLOCK, borders)
+            writer.append(first)
+            for record in read_journal(path):
+                assert read == record.mission_number
+                read += 1
+                for _ in range(data.draw(st.integers(0, len(later)))):
+                    writer.append(later.pop(0))
+            writer.close()
+
+            assert writer.mark.missions == read
 
     @pytest.mark.parametrize(
         "damage",
@@ -497,6 +527,15 @@ class TestReadJournal:
         """It says that there is no run, rather than reading nothing."""
         with pytest.raises(FolderError, match="holds no run"):
             list(read_journal(tmp_path))
+
+
+def claim(path: Path, mission_files: MissionFiles) -> Layout:
+    """Make a folder that of a run of the tests' missions."""
+    folder = RunFolder(path)
+    config = RunConfig(output=path, seed=SEED, mission_files=mission_files)
+    with acquire(folder):
+        adopt(folder, RunFile(identity_of(config, MISSION), "tests"), resume=True)
+    return Layout(folder, MISSIONS_PER_FILE[mission_files], config.batch_size)
 
 
 def cut_journal(layout: Layout, size: int) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import BATCH_SIZE, go_on, layout_in, missions, new_layout, write_run
+from builders import (
+    BATCH_SIZE,
+    go_on,
+    layout_in,
+    missions,
+    new_layout,
+    nothing_changes,
+    write_run,
+)
 from datasets import data_set, everything, index_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,14 +83,6 @@ def garble(line: bytes) -> bytes:
     return b"#" + line[1:]
 
 
-@contextmanager
-def nothing_changes(folder: Path) -> Iterator[None]:
-    """See that the folder is afterwards what it was before, byte for byte."""
-    before = everything(folder)
-    yield
-    assert before == everything(folder)
-
-
 def found(layout: Layout, total: int = TOTAL) -> Recovery:
     """Examine a folder, which must not change it."""
     with nothing_changes(layout.folder.path):
@@ -93,7 +92,7 @@ def found(layout: Layout, total: int = TOTAL) -> Recovery:
 class TestAnyCrash:
     """Whatever a kill, a full disk or a power cut leaves."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=50, deadline=None)
     @given(data=st.data())
     def test_a_resumed_run_is_like_one_that_was_never_interrupted(
         self, data: st.DataObject, undisturbed: Callable[[int], Any]
@@ -121,7 +120,7 @@ class TestAnyCrash:
             assert undisturbed(TOTAL) == finished(layout)
             assert not [name for name in everything(layout.folder.path) if name.endswith(".tmp")]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(totals=st.lists(st.integers(1, TOTAL), min_size=2, max_size=4).map(sorted))
     def test_a_run_may_be_extended_again_and_again(
         self, totals: list[int], undisturbed: Callable[[int], Any]
@@ -235,26 +234,18 @@ class TestInterrupted:
         ("count", "saved"), [(10, None), (10, 4), (10, 10), (12, None), (12, 4), (12, 12)]
     )
     @pytest.mark.parametrize("surplus", [b"{torn", LINES[3], LINES[10]])
-    def test_surplus_lines_in_a_full_file_get_into_no_data_set(
-        self,
-        layout: Layout,
-        surplus: bytes,
-        count: int,
-        saved: int | None,
-        undisturbed: Callable[[int], Any],
+    def test_a_full_file_that_goes_on_is_refused_by_name(
+        self, layout: Layout, surplus: bytes, count: int, saved: int | None
     ) -> None:
-        """What stands behind the last record of a full file is cut off, or refused by name."""
+        """No crash leaves lines behind the last one of a file, so a person has to look."""
         write_run(layout, count, saved)
         with layout.file(0).open("ab") as file:
             file.write(surplus)
 
-        try:
-            result = finished(layout)
-        except JournalDamaged as error:
-            refused = error
-            assert (layout.file(0), True) == (refused.file, refused.line in (None, 11))
-        else:
-            assert undisturbed(TOTAL) == result
+        with nothing_changes(layout.folder.path), pytest.raises(JournalDamaged) as caught:
+            examine(layout, TOTAL)
+
+        assert (layout.file(0), 11) == (caught.value.file, caught.value.line)
 
 
 class TestCheckpoint:
@@ -338,6 +329,16 @@ class TestBatches:
         assert recovery.warnings[0].startswith(f"{len(numbers)} batches are missing or damaged")
         assert first in recovery.warnings[0]
         assert undisturbed(TOTAL) == finished(layout)
+
+    def test_batches_that_are_made_again_are_to_be_flushed_again(self, layout: Layout) -> None:
+        """The next checkpoint vouches for them too."""
+        write_run(layout, 25, 25)
+        assert found(layout).first_unsure(layout) == 25
+
+        for number in (2, 4):
+            damage_batch(layout.folder.batch_file(number), "goes")
+
+        assert found(layout).first_unsure(layout) == 8
 
     def test_batches_ahead_of_the_checkpoint_are_written_again(
         self, layout: Layout, undisturbed: Callable[[int], Any]
@@ -561,6 +562,23 @@ class TestComplete:
 
         assert not found(layout).complete
         assert undisturbed(TOTAL) == finished(layout)
+
+    @pytest.mark.parametrize("told", [b"", b"torn", b'"status":"running"'])
+    def test_a_run_of_which_monitors_do_not_know_that_it_is_complete_is_not(
+        self, layout: Layout, told: bytes, undisturbed: Callable[[int], Any]
+    ) -> None:
+        """A kill between the last checkpoint and progress.json leaves no monitor waiting."""
+        write_run(layout, TOTAL, finish=True)
+        before = layout.folder.progress.read_bytes()
+        change(
+            layout.folder.progress,
+            lambda content: content.replace(b'"status":"completed"', told) if told else told,
+        )
+        assert before != layout.folder.progress.read_bytes()
+
+        assert not found(layout).complete
+        assert undisturbed(TOTAL) == finished(layout)
+        assert found(layout).complete
 
     def test_a_run_with_more_missions_than_asked_for_is_refused(self, layout: Layout) -> None:
         """A run can grow, but not shrink; the message says how to go on."""

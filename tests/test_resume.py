@@ -13,7 +13,7 @@ from datasets import data_set, everything, index_of, log_of, read_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synexs_async import JournalDamaged, RunConfig, RunReport, run
+from synexs_async import FolderError, JournalDamaged, RunConfig, RunReport, run
 
 TOTAL = 300
 
@@ -121,6 +121,36 @@ def test_a_complete_run_that_lost_a_file_is_made_whole_again(whole: Path, tmp_pa
     assert ("completed", 0) == (report.status, report.new_missions)
     assert data_set(whole) == data_set(folder)
     assert index_of(whole)["batches"] == index_of(folder)["batches"]
+
+
+@pytest.mark.parametrize("told", [None, b"", b'{"status":"running"}'])
+def test_monitors_are_told_that_a_run_is_complete(
+    whole: Path, tmp_path: Path, told: bytes | None
+) -> None:
+    """A run that was killed after its last checkpoint says "completed" when it is started again."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    if told is None:
+        (folder / "progress.json").unlink()
+    else:
+        (folder / "progress.json").write_bytes(told)
+    assert start(folder, TOTAL).status == "completed"
+    assert read_json(folder / "progress.json")["status"] == "completed"
+    assert data_set(whole) == data_set(folder)
+
+
+def test_a_run_that_lost_its_identity_is_not_mixed_with_another(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Without run.json nobody knows whose records these are, so nothing is added to them."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    shutil.copytree(whole, folder / "archive" / "20260131_235959")
+    (folder / "run.json").unlink()
+    before = everything(folder)
+    with pytest.raises(FolderError, match="holds no run of ours"):
+        start(folder, TOTAL + 1)
+    assert before == everything(folder)
 
 
 def corrupt(folder: Path) -> None:

@@ -192,14 +192,16 @@ def test_what_is_no_toml_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a.b", "new\nline", "a - at `$.b", "`", "é", "[0]"])
-def test_an_unknown_key_is_refused_whatever_it_is_called(key: str) -> None:
-    """A key in quotes can't confuse the message about it."""
-    quoted = msgspec.json.encode(key).decode()
+@pytest.mark.parametrize("table", ["", "easy."])
+def test_an_unknown_key_is_refused_whatever_it_is_called(table: str, key: str) -> None:
+    """A key in quotes can't confuse the message about it, at the top or in a table."""
+    line = f"{msgspec.json.encode(key).decode()} = 1\n"
+    text = edited("share = 0.2", f"{line}share = 0.2") if table else line + TEXT
 
     with pytest.raises(ScenarioError) as caught:
-        parse_scenario(edited("share = 0.2", f"share = 0.2\n{quoted} = 1"), "mine.toml")
+        parse_scenario(text, "mine.toml")
 
-    assert f"easy.{key}" == caught.value.key
+    assert f"{table}{key}" == caught.value.key
     assert caught.value.problem == "is unknown; expected no such key"
 
 

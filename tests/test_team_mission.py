@@ -122,7 +122,7 @@ class TestImplementations:
 
         assert specified(default_scenario(), seed, first, count) == list(block.lines)
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(scenarios(), seeds, indices)
     def test_the_kernel_writes_the_bytes_of_the_specification_for_any_scenario(
         self, scenario: Scenario, seed: int, first: int
@@ -132,7 +132,7 @@ class TestImplementations:
 
         assert specified(scenario, seed, first, 12) == list(block.lines)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(scenarios() | st.just(default_scenario()), seeds, indices, st.integers(1, 12))
     def test_a_block_is_read_back_from_its_lines_bit_for_bit(
         self, scenario: Scenario, seed: int, first: int, count: int
@@ -143,7 +143,7 @@ class TestImplementations:
 
         assert contents(block) == contents(mission.read(first, block.lines))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(seeds, indices, st.lists(st.integers(1, 40), min_size=1, max_size=8))
     def test_missions_do_not_depend_on_the_blocks_that_they_are_simulated_in(
         self, seed: int, first: int, sizes: list[int]
@@ -316,7 +316,7 @@ class TestRules:
         assert set(range(3, 20)) == {topology["hosts"] for topology in topologies}
         assert set(range(1, 5)) == {topology["subnets"] for topology in topologies}
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(scenarios(), seeds, indices)
     def test_the_analyzer_aborts_just_where_signals_are_too_many(
         self, scenario: Scenario, seed: int, index: int

@@ -22,29 +22,48 @@ Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
 
-def philox_words(key: int, first_block: int, blocks: int) -> Words:
-    """Return the Philox4x64-10 output for `blocks` consecutive counter values.
+def philox_at(key: int, block: int) -> np.random.Philox:
+    """Return Philox4x64-10 with its counter at `block`.
 
-    The counter starts at `first_block` as in the published algorithm (Salmon et al., "Parallel
-    random numbers: as easy as 1, 2, 3", SC11, and its Random123 test vectors). NumPy increments
-    its counter before each block, hence the step back.
-
-    Returns:
-        uint64 words, shape [blocks * 4].
+    The counter is that of the published algorithm (Salmon et al., "Parallel random numbers: as easy
+    as 1, 2, 3", SC11, and its Random123 test vectors). NumPy increments its own before each block,
+    hence the step back.
     """
-    counter = (first_block - 1) % _COUNTER_LIMIT
-    words: Words = np.random.Philox(key=key, counter=counter).random_raw(blocks * WORDS_PER_BLOCK)
+    return np.random.Philox(key=key, counter=(block - 1) % _COUNTER_LIMIT)
+
+
+def philox_words(key: int, first_block: int, blocks: int) -> Words:
+    """Return the output for `blocks` consecutive counter values: uint64, shape [blocks * 4]."""
+    words: Words = philox_at(key, first_block).random_raw(blocks * WORDS_PER_BLOCK)
     return words
 
 
+class MissionStreams:
+    """The streams of many missions, for whoever asks for them in order: that costs the least."""
+
+    def __init__(self, seed: int, draws: int) -> None:
+        self._seed = seed
+        self._draws = draws
+        self._blocks = -(-draws // WORDS_PER_BLOCK)
+        self._next = -1
+        self._philox: np.random.Philox
+
+    def uniforms(self, first: int, count: int) -> Floats:
+        """Return the uniform variates of missions `first` to `first + count - 1`.
+
+        Mission i owns the counter values i*k to i*k + k - 1, where k = ceil(draws / 4).
+
+        Returns:
+            float64 in [0, 1) with 53 random bits each, shape [count, draws].
+        """
+        if first != self._next:
+            self._philox = philox_at(self._seed, first * self._blocks)
+        self._next = first + count
+        raw: Words = self._philox.random_raw(count * self._blocks * WORDS_PER_BLOCK)
+        words = raw.reshape(count, -1)[:, : self._draws]
+        return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def mission_uniforms(seed: int, first: int, count: int, draws: int) -> Floats:
-    """Return the uniform variates of missions `first` to `first + count - 1`.
-
-    Mission i owns the counter values i*k to i*k + k - 1, where k = ceil(draws / 4).
-
-    Returns:
-        float64 in [0, 1) with 53 random bits each, shape [count, draws].
-    """
-    blocks = -(-draws // WORDS_PER_BLOCK)
-    words = philox_words(seed, first * blocks, count * blocks).reshape(count, -1)[:, :draws]
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    """Return what `MissionStreams` does, for whoever asks just once."""
+    return MissionStreams(seed, draws).uniforms(first, count)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from synexs_async.missions import team
 from synexs_async.missions.mission import LABEL_NAMES, Block, mission_identifiers
 from synexs_async.missions.records import Environment, MissionRecord, Status, Topology
-from synexs_async.missions.rng import Floats, mission_uniforms
+from synexs_async.missions.rng import Floats, MissionStreams
 from synexs_async.missions.scenario import SIGNALS, Scenario, default_scenario
 from synexs_async.missions.team import Draw
 from synexs_async.missions.team_features import (
@@ -135,7 +135,7 @@ class _Kernel:
     """Everything that can be prepared for one scenario and seed, and the work itself."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self._seed = seed
+        self._streams = MissionStreams(seed, team.DRAWS)
         self._identify = mission_identifiers(
             team.NAME, team.VERSION, msgspec.to_builtins(scenario), seed
         )
@@ -199,7 +199,7 @@ class _Kernel:
             "id": [mission_id.encode() for mission_id in ids],
             "signals": signals,
             **_written(integers),
-            **_written(floats),
+            **_written({name: floats[name] for name in _COLUMNS if name in floats}),
         }
         rows = zip(*(columns[name] for name in _COLUMNS), strict=True)
         lines = [
@@ -216,7 +216,7 @@ class _Kernel:
         )
 
     def _draw(self, first: int, count: int) -> _Drawn:
-        u = mission_uniforms(self._seed, first, count, team.DRAWS)
+        u = self._streams.uniforms(first, count)
         difficulty = np.searchsorted(self._upper, u[:, Draw.DIFFICULTY], side="right")
         reals = _between(self._real_ends[difficulty], u[:, Draw.RISK : Draw.SIGNAL_COUNT]).T
         wholes = _whole(self._whole_ends[difficulty], u[:, Draw.SIGNAL_COUNT : Draw.SIGNAL]).T

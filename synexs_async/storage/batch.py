@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +28,30 @@ torch.set_num_threads(1)  # there is a worker for each core already
 def write_batches(rows: BatchRows, setup: Setup) -> list[Entry]:
     """Write rows as batches, each under its name, and return their ledger entries."""
     folder = RunFolder(Path(setup.folder))
-    count = len(rows.ids)
     labels = np.frombuffer(rows.labels, np.int64)
     features = np.frombuffer(rows.features, np.float32).reshape(
-        count, setup.feature_rows, setup.feature_columns
+        len(labels), setup.feature_rows, setup.feature_columns
     )
+    metadata = [
+        {"mission_id": mission_id, "duration": duration, "status": status, "efficiency": efficiency}
+        for mission_id, duration, status, efficiency in zip(
+            rows.ids,
+            rows.durations,
+            (LABEL_NAMES[label] for label in labels.tolist()),
+            rows.efficiencies,
+            strict=True,
+        )
+    ]
     entries = []
-    for start in range(0, count, setup.batch_size):
-        end = min(start + setup.batch_size, count)
-        kept = [index for index in range(start, end) if labels[index] != ERROR_LABEL]
+    for start in range(0, len(labels), setup.batch_size):
+        part = slice(start, start + setup.batch_size)
+        kept = labels[part] != ERROR_LABEL
         content: dict[str, Any] = {
-            "features": torch.from_numpy(_pad(features[kept], setup.sequence_length)),
-            "labels": torch.from_numpy(labels[kept]),
-            "metadata": [
-                {
-                    "mission_id": rows.ids[index],
-                    "duration": rows.durations[index],
-                    "status": LABEL_NAMES[labels[index]],
-                    "efficiency": rows.efficiencies[index],
-                }
-                for index in kept
-            ],
+            "features": torch.from_numpy(_pad(features[part][kept], setup.sequence_length)),
+            "labels": torch.from_numpy(labels[part][kept]),
+            "metadata": list(compress(metadata[part], kept.tolist())),
             "batch_id": (rows.first + start) // setup.batch_size,
-            "batch_size": len(kept),
+            "batch_size": int(kept.sum()),
             "first_mission": rows.first + start,
         }
         path = folder.batch_file(content["batch_id"])
@@ -59,11 +61,11 @@ def write_batches(rows: BatchRows, setup: Setup) -> list[Entry]:
             Entry(
                 file=f"{path.parent.name}/{path.name}",
                 first=rows.first + start,
-                missions=end - start,
+                missions=len(kept),
                 size=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
                 content_sha256=content_digest(content),
-                rows=len(kept),
+                rows=content["batch_size"],
             )
         )
     return entries

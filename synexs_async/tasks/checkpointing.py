@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _SHORTEST_PAUSE: Final = 0.5
-_PAUSE_A_FLUSH: Final = 4  # rest this many times as long as the last checkpoint took
+_PAUSE_A_FLUSH: Final = 8  # rest this many times as long as the last checkpoint took
 
 
 class Checkpointing:
@@ -59,9 +59,9 @@ class Checkpointing:
             async for snapshot in snapshots:
                 if spaced and monotonic() < due:
                     continue
-                started = monotonic()
                 batches = self._layout.batch_start(snapshot.mark.missions)
                 await self._flushing.written.reached(batches)
+                started = monotonic()
                 await self.save(snapshot)
                 ended = monotonic()
                 due = ended + max(_SHORTEST_PAUSE, _PAUSE_A_FLUSH * (ended - started))
