@@ -22,7 +22,6 @@ lint: $(VENV)/.tested
 
 coverage: $(VENV)/.tested
 	$(BIN)/python -m coverage run -m pytest
-	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report
 
 bench: $(VENV)/.installed
