@@ -68,7 +68,8 @@ class RunConfig:
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)
-        if not (isinstance(self.grace, int | float) and 0 <= self.grace < float("inf")):
+        is_number = isinstance(self.grace, int | float) and not isinstance(self.grace, bool)
+        if not (is_number and 0 <= self.grace < float("inf")):
             raise ConfigError("grace", self.grace, "a number of seconds, 0 or more")
         label = self.team_id
         if label is not None and not (isinstance(label, str) and label and label.isprintable()):

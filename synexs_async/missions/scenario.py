@@ -91,12 +91,24 @@ def parse_scenario(text: str, source: str) -> Scenario:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of numbers or lists without an end, too
         raise ScenarioError(source, "", f"is not a TOML file: {error}") from error
+    _refuse_unknown_keys(tables, source)
     try:
         scenario = msgspec.convert(tables, Scenario)
     except msgspec.ValidationError as error:
         raise ScenarioError(source, *_explain(str(error), tables)) from error
     _check(scenario, source)
     return scenario
+
+
+def _refuse_unknown_keys(tables: dict[str, Any], source: str) -> None:
+    """Name the first unknown key; done here, as a key of the file may look like a message."""
+    for name, table in tables.items():
+        known = Difficulty.__struct_fields__ if name in Scenario.__struct_fields__ else None
+        if known is None:
+            raise ScenarioError(source, name, "is unknown; expected no such key")
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise ScenarioError(source, f"{name}.{key}", "is unknown; expected no such key")
 
 
 def _check(scenario: Scenario, source: str) -> None:
@@ -123,13 +135,11 @@ def _check(scenario: Scenario, source: str) -> None:
 
 def _explain(message: str, tables: dict[str, Any]) -> tuple[str, str]:
     """Turn msgspec's message into the key and a sentence that names the value."""
-    what, _, path = message.rpartition(" - at `$") if " - at `$" in message else (message, "", "")
+    what, _, path = message.partition(" - at `$")
     steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
     key = ".".join(name or f"[{int(position)}]" for name, position in steps).replace(".[", "[")
     if missing := re.search(r"missing required field `(.+)`$", what):
         return ".".join(filter(None, (key, missing[1]))), "is missing; expected a value for it"
-    if unknown := re.search(r"unknown field `(.+)`$", what, re.DOTALL):
-        return ".".join(filter(None, (key, unknown[1]))), "is unknown; expected no such key"
     value: Any = tables
     for name, position in steps:
         value = value[name] if name else value[int(position)]

@@ -142,7 +142,7 @@ class JournalWriter:
         self._digest.update(data)
         end = self._missions + len(lines)
         boundary = self._layout.batch_start(end)
-        if boundary > self._missions or boundary == end:
+        if boundary > self._missions:
             before = lines[: boundary - self._missions]
             self._batch_offset = self._offset + sum(map(len, before))
         self._missions = end

@@ -146,12 +146,15 @@ class _LedgerCheck:
         expected = self._next[entry.is_batch]
         if entry.first < expected or entry.first % step or entry.missions != step:
             return False
-        if entry.end > self._mark.missions:
+        folder = self._layout.folder
+        file = (
+            folder.batch_file(entry.first // step)
+            if entry.is_batch
+            else folder.journal_file(entry.first)
+        )
+        if entry.file != f"{file.parent.name}/{file.name}" or entry.end > self._mark.missions:
             return False
-        try:
-            size = (self._layout.folder.path / entry.file).stat().st_size
-        except FileNotFoundError:
-            size = -1
+        size = file.stat().st_size if file.exists() else -1
         if size != entry.size:
             if not entry.is_batch:
                 raise _damage(self._layout, entry.first, entry.end)
