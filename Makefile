@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m synexs_async --missions $(MISSIONS)
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -21,8 +21,7 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 
 coverage: $(VENV)/.tested
-	$(BIN)/python -m coverage run -m pytest
-	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest -n auto --cov
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/throughput.py

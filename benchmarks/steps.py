@@ -1,8 +1,7 @@
 """Where the time of a run goes: its steps, done one after the other in one process.
 
-The package's own functions are called as a run calls them, on the missions of one checkpoint. A
-worker hashes and writes a batch while it serialises the next, so that its steps add up to more
-than it takes. `throughput.py` prints the result.
+The package's own functions are called as a run calls them, on the missions of one checkpoint.
+`throughput.py` prints the result.
 """
 
 from __future__ import annotations
@@ -51,7 +50,11 @@ _WORKER: Final[_Steps] = {
     ],
 }
 _CHECKPOINT: Final[_Steps] = {"flush": [], "write the checkpoint": []}
-_REST: Final = {"simulate": "ids and lines", "journal": "join and write"}
+_REST: Final = {
+    "simulate": "ids and lines",
+    "journal": "join and write",
+    "write batches": "metadata, tensors, entries",
+}
 
 
 def measure_steps(folder: Path, missions: int, repetitions: int) -> list[tuple[str, str]]:
@@ -68,14 +71,14 @@ def measure_steps(folder: Path, missions: int, repetitions: int) -> list[tuple[s
         for step, parts in steps.items():
             rows.append((f"  {step}", f"{cost[step]:.2f}"))
             rows += [(f"    {part}", f"{cost[part]:.2f}") for part in parts]
-            if step in _REST:
+            if parts:
                 rest = cost[step] - sum(cost[part] for part in parts)
                 rows.append((f"    {_REST[step]}", f"{rest:.2f}"))
     return rows
 
 
 class _Stopwatch:
-    """Adds up the seconds that named steps take; each step belongs to one thread."""
+    """Adds up the seconds that named steps take."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)

@@ -195,7 +195,7 @@ def test_a_missing_journal_file_is_refused(two_thirds: Path, tmp_path: Path) -> 
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
