@@ -35,6 +35,7 @@ from synexs_async.config import available_cores
 
 _BEAT: Final = 0.005
 _SECONDS: Final = 5.0  # of the cases without a run
+_BUSY: Final = "import os; ours = os.getppid()\nwhile os.getppid() == ours: pass"
 _CASES: Final = ("idle", "busy", "run")
 
 Delays = dict[str, list[float]]  # in seconds, by what went on beside the loop
@@ -87,7 +88,7 @@ def be_case(case: str, config: RunConfig, asyncio: bool) -> Delays:
     logger.add(sys.stderr, level="WARNING")
     with ExitStack() as others:
         for _ in range(available_cores() if case == "busy" else 0):
-            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            busy = subprocess.Popen([sys.executable, "-c", _BUSY])
             others.enter_context(busy)
             others.callback(busy.kill)
         return anyio.run(_measure, case, config, backend_options={"use_uvloop": not asyncio})
