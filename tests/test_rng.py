@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synexs_async.missions.rng import SEED_LIMIT, mission_uniforms, philox_words
+from synexs_async.config import SEED_LIMIT
+from synexs_async.missions.rng import mission_uniforms, philox_words
 
 seeds = st.integers(0, SEED_LIMIT - 1)
 indices = st.integers(0, 10**9) | st.integers(0, 2**200)

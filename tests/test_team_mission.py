@@ -21,8 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synexs_async import Block, Scenario, TeamMission, default_scenario, simulate_mission
+from synexs_async.config import SEED_LIMIT
 from synexs_async.missions.mission import LABEL_NAMES
-from synexs_async.missions.rng import SEED_LIMIT
 from synexs_async.missions.scenario import Difficulty
 
 Json = dict[str, Any]

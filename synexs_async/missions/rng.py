@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 WORDS_PER_BLOCK: Final = 4  # one Philox4x64 block is four 64-bit words
-SEED_LIMIT: Final = 2**64
 
 _COUNTER_LIMIT: Final = 2**256
 

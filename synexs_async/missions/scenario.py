@@ -116,9 +116,6 @@ def _check(scenario: Scenario, source: str) -> None:
     for name, difficulty in scenario.by_name().items():
         for field in difficulty.__struct_fields__:
             value = getattr(difficulty, field)
-            numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if v != v]
-            if numbers:
-                raise ScenarioError(source, f"{name}.{field}", "expected a number, not nan")
             if field not in ("share", "defenses") and value[0] > value[1]:
                 problem = f"expected the lowest value first, not {list(value)}"
                 raise ScenarioError(source, f"{name}.{field}", problem)

@@ -7,19 +7,18 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from filelock import FileLock, Timeout
 from msgspec import Struct
 
+from synexs_async.config import MissionFiles
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
 from synexs_async.storage.files import replace_file, temporary_files
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
-
-MissionFiles = Literal["journal", "single"]
 
 _PARTS: Final = (
     "checkpoint.json",
