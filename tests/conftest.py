@@ -25,6 +25,8 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         functions["os.path.abspath"].can_block_in("loguru/_better_exceptions.py", LOGURU_LOOK_UPS)
         for name in ("io.TextIOWrapper.read", "io.BufferedReader.read"):
             functions[name].can_block_in("tasks/progress.py", "resident_bytes")
+        # What measures coverage takes a lock of its own wherever it sees a file anew.
+        functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield blockbuster
 
 

@@ -77,7 +77,7 @@ class TeamMission:
     version: Final = team.VERSION
     feature_names: Final[Sequence[str]] = FEATURE_NAMES
     feature_rows: Final = FEATURE_ROWS
-    block_size: Final = 64
+    block_size: Final = 32
 
     def __init__(self, scenario: Scenario | None = None) -> None:
         self.scenario = scenario or default_scenario()
