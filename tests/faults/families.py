@@ -1,0 +1,16 @@
+"""Every family of faults, in the order of the table."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+import kills
+from harness import Case, Extent
+
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills,)
+
+
+def all_cases(extent: Extent) -> list[Case]:
+    """Return the cases of all families."""
+    return [case for family in _FAMILIES for case in family.cases(extent)]
