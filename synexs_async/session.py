@@ -22,7 +22,7 @@ from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.checkpoint import write_checkpoint
-from synexs_async.storage.files import GroupFlush
+from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout
@@ -290,6 +290,10 @@ class Session:
     async def _finish(self) -> None:
         """Write the last checkpoint; of a complete run, with the digest of its data set."""
         snapshot = self._journaling.snapshot
+        if self._pool.deaths:
+            await anyio.to_thread.run_sync(
+                remove_temporary_files, self._prepared.layout.folder.batches
+            )
         if snapshot.mark.missions == self._config.missions:
             cuda_available = await self._flushing.learn_about_cuda()
             digest = await anyio.to_thread.run_sync(self._write_index, cuda_available)

@@ -7,11 +7,12 @@ rather than a child of `multiprocessing`, which would run a host's main module a
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
 import traceback
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
@@ -27,10 +28,13 @@ from synexs_async.storage.protocol import (
     payload_length,
 )
 
+_PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
+
 
 def main() -> None:
     """Serve requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
+    _end_with_parent()
     requests = sys.stdin.buffer
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not speak into the replies
@@ -42,8 +46,14 @@ def main() -> None:
         while (request := _read(requests)) is not None:
             replies.write(frame(_serve(setup, decode_rows(request))))
             replies.flush()
-    except BrokenPipeError:
+    except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
+
+
+def _end_with_parent() -> None:
+    """Let the system kill us when our parent ends, even in the middle of a batch, or stopped."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _serve(setup: Setup, rows: BatchRows) -> Reply:

@@ -29,6 +29,12 @@ def temporary_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob(f".*{_SUFFIX}") if _TEMPORARY.fullmatch(path.name))
 
 
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what killed writers have left behind; nobody may be writing in the folder."""
+    for path in temporary_files(folder):
+        path.unlink(missing_ok=True)
+
+
 def append_to(descriptor: int, data: bytes, path: Path) -> None:
     """Write every byte, however many calls it takes; `path` is what an error names."""
     view = memoryview(data)

@@ -49,6 +49,9 @@ class WorkerPool:
     """Up to `size` workers, each started when those that there are have enough to do.
 
     As many as `CALLS_A_WORKER` times `size` calls at a time keep all of them busy.
+
+    Attributes:
+        deaths: workers that ended while they were needed; each may have left a temporary file.
     """
 
     def __init__(self, size: int, setup: Setup, warn: Callable[[str], None]) -> None:
@@ -57,6 +60,7 @@ class WorkerPool:
         self._warn = warn
         self._workers: list[_Worker] = []
         self._starting = anyio.Lock()
+        self.deaths = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,6 +120,7 @@ class WorkerPool:
         if worker not in self._workers:
             return  # another call to it was first to see
         self._workers.remove(worker)
+        self.deaths += 1
         code = await worker.kill()
         ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         self._warn(f"worker process {worker.pid} {ending}; its work is given to another")

@@ -33,7 +33,7 @@ SMALL: Final = (
     *("--missions", "100", "--seed", "21", "--batch-size", "16", "--sequence-length", "6"),
     *("--checkpoint-every", "40"),
 )
-"""Two checkpoints, a short last batch and one at the checkpoints' borders, in a tenth of a second."""
+"""Two checkpoints, and batches that lie across them; the last one is short."""
 
 
 @dataclass
@@ -163,7 +163,11 @@ def session(
     fired = folder.with_name(f"{folder.name}.fired")
     fired.unlink(missing_ok=True)
     if fault or trace or record:
-        environment |= {"LD_PRELOAD": str(shim()), "SHIM_RUN": str(folder), "SHIM_FIRED": str(fired)}
+        environment |= {
+            "LD_PRELOAD": str(shim()),
+            "SHIM_RUN": str(folder),
+            "SHIM_FIRED": str(fired),
+        }
     if fault:
         words = (fault.role, fault.operation, fault.kind, str(fault.number), fault.action)
         environment["SHIM_FAULT"] = ":".join(words)

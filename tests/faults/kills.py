@@ -7,135 +7,102 @@ a kill, and in one that extends a complete run.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
-from harness import (
-    KILLED,
-    SMALL,
-    Call,
-    Case,
-    Extent,
-    Fault,
-    Findings,
-    calls_of,
-    first_and_last,
-    go_on,
-    judge,
-    session,
-    shim,
-    tell_whether_progress_is_whole,
-)
+from harness import KILLED, Call, Case, Ended, Extent, Fault, shim
+from starts import STARTS, calls_from, chain, try_fault
 
-_SIGNALS: Final = {"int": 130, "int-twice": 130, "term": 143, "hup": 129}
-_KILLED_AT: Final = Fault("worker", "rename", "batch", 4, "kill-main")
-_FEWER: Final = ("--missions", "70", *SMALL[2:])
+SIGNALS: Final = {"int": 130, "int-twice": 130, "term": 143, "hup": 129}
+_WORKER: Final = (("open", "batch"), ("write", "batch"), ("rename", "batch"), ("write", "pipe"))
+_MAIN: Final = (
+    *(("mkdir", "folder"), ("open", "lock"), ("write", "lock"), ("mkdir", "journals")),
+    *(("open", "identity"), ("write", "identity"), ("fsync", "identity"), ("rename", "identity")),
+    *(("fsync", "folder"), ("unlink", "index"), ("open", "journal"), ("write", "journal")),
+    *(("write", "pipe"), ("open", "ledger"), ("write", "ledger"), ("syncfs", "folder")),
+    *(("open", "checkpoint"), ("write", "checkpoint"), ("fsync", "checkpoint")),
+    *(("rename", "checkpoint"), ("rename", "progress"), ("write", "log"), ("open", "index")),
+    *(("write", "index"), ("fsync", "index"), ("rename", "index"), ("fsync", "batches")),
+)
+_WRITTEN: Final = ("identity", "journal", "ledger", "checkpoint", "progress", "index", "log")
 
 
 def cases(extent: Extent) -> list[Case]:
-    """Return a case for each place and each way to end there."""
+    """Return a case for each place and each way to end there, or for a chain of them."""
     if shim() is None:
         return []
+    if extent == "short":
+        return [
+            Case("kills and signals", name, partial(chain, faults, promised=_is_promised))
+            for name, faults in _CHAINS.items()
+        ]
     return [
-        Case(_family(action, call), f"{start}, {fault}", partial(_check, start, fault))
-        for start in _STARTS
-        for call in _places(start, extent)
-        for action in _actions(call, extent)
-        for fault in [Fault(call.role, call.operation, call.kind, call.number, action)]
+        Case(_family(fault), f"{start}, {fault}", partial(try_fault, start, fault, _is_promised))
+        for start in STARTS
+        for call in calls_from(start)
+        for fault in _faults(call)
     ]
 
 
-def prepared(start: str, folder: Path) -> None:
-    """Bring a new folder into the state that a session is to start from."""
-    if start != "first session":
-        shutil.copytree(_template(start), folder)
+_CHAINS: Final[dict[str, list[Fault]]] = {
+    "SIGKILL at the first call of each kind": [
+        Fault("main", operation, kind, 1, "kill") for operation, kind in _MAIN
+    ],
+    "SIGKILL after a later call": [
+        Fault("main", operation, kind, number, "kill-after")
+        for operation, kind, number in (
+            *(("write", "pipe", 2), ("write", "journal", 3), ("rename", "checkpoint", 3)),
+            *(("syncfs", "folder", 2), ("write", "ledger", 2), ("fsync", "folder", 3)),
+            *(("fsync", "checkpoint", 2), ("rename", "index", 1), ("rename", "progress", 3)),
+            *(("fsync", "batches", 1), ("rename", "checkpoint", 1)),
+        )
+    ],
+    "SIGKILL in the middle of a write": [
+        Fault("main", "write", kind, number, "kill-torn") for kind in _WRITTEN for number in (1, 2)
+    ],
+    "SIGKILL of a worker, and of the run while a worker writes": [
+        Fault("worker", operation, kind, number, action)
+        for operation, kind in _WORKER
+        for number, action in ((1, "kill"), (2, "kill-main"))
+    ],
+    "signals": [
+        Fault("main", operation, kind, 1, action)
+        for (operation, kind), action in zip(
+            (("mkdir", "journals"), ("rename", "identity"), ("write", "journal"),
+             ("write", "pipe"), ("write", "ledger"), ("rename", "checkpoint"),
+             ("syncfs", "folder"), ("rename", "index")),
+            (*SIGNALS, *SIGNALS),
+            strict=True,
+        )
+    ],
+}  # fmt: skip
 
 
-def _places(start: str, extent: Extent) -> list[Call]:
-    calls = _calls(start)
-    return calls if extent == "long" else first_and_last(calls)
-
-
-@cache
-def _calls(start: str) -> list[Call]:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "run"
-        prepared(start, folder)
-        return calls_of(folder)
-
-
-@cache
-def _template(start: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="synexs_start_")) / "run"
-    _STARTS[start](folder)
-    return folder
-
-
-def _after_a_kill(folder: Path) -> None:
-    assert session(folder, fault=_KILLED_AT).code == KILLED
-
-
-def _complete(folder: Path) -> None:
-    assert session(folder, _FEWER).code == 0
-
-
-_STARTS: Final[dict[str, Callable[[Path], None]]] = {
-    "first session": lambda folder: None,
-    "session after a kill": _after_a_kill,
-    "session that extends": _complete,
-}
-
-
-def _actions(call: Call, extent: Extent) -> Iterator[str]:
-    if call.role == "worker":
-        yield from ("kill", "kill-main")
-    else:
-        yield "kill"
+def _faults(call: Call) -> Iterator[Fault]:
+    actions = ["kill", "kill-after", *SIGNALS]
     if call.operation == "write" and call.kind != "pipe":
-        yield "kill-torn"
-    if extent == "long":
-        yield "kill-after"
-        yield from _SIGNALS
-        if call.role == "main":
-            yield "kill-workers"
-    elif call.number == 1 and call.operation in ("write", "rename"):
-        yield from ("term", "int-twice")
+        actions.append("kill-torn")
+    actions.append("kill-workers" if call.role == "main" else "kill-main")
+    for action in actions:
+        yield Fault(call.role, call.operation, call.kind, call.number, action)
 
 
-def _family(action: str, call: Call) -> str:
-    if action in _SIGNALS:
-        return "two signals" if action == "int-twice" else "SIGINT, SIGTERM, SIGHUP"
-    if action == "kill-workers" or (call.role == "worker" and action != "kill-main"):
-        return "SIGKILL of a worker"
-    return "SIGKILL of the run"
+def _family(fault: Fault) -> str:
+    if fault.action in SIGNALS:
+        return "two signals" if fault.action == "int-twice" else "SIGINT, SIGTERM, SIGHUP"
+    return "SIGKILL of a worker" if _is_at_a_worker(fault) else "SIGKILL of the run"
 
 
-def _check(start: str, fault: Fault, scratch: Path) -> Findings:
-    folder = scratch / "run"
-    prepared(start, folder)
-    ended = session(folder, fault=fault)
-    findings = Findings(points=1, runs=1, unreached=not ended.fired)
-    if ended.code not in _promised(fault, fired=ended.fired):
-        findings.wrong(str(fault), ended)
-    if "Traceback" in ended.out + ended.err:
-        findings.wrong(f"{fault}: a traceback", ended)
-    tell_whether_progress_is_whole(folder, findings)
-    if ended.code == 0:
-        judge(folder, findings)
-    go_on(folder, findings)
-    return findings
+def _is_promised(fault: Fault, ended: Ended) -> bool:
+    if not ended.fired or _is_at_a_worker(fault):
+        return ended.code == 0
+    if fault.action in SIGNALS:
+        return ended.code in (SIGNALS[fault.action], 0)  # 0 where it came behind the last mission
+    return ended.code == KILLED
 
 
-def _promised(fault: Fault, *, fired: bool) -> set[int]:
-    """Return the exit codes that a session may end with."""
-    if not fired:
-        return {0}
-    if fault.action in _SIGNALS:
-        return {_SIGNALS[fault.action], 0}  # 0 where it came behind the last mission
-    if fault.action == "kill-workers" or (fault.role == "worker" and fault.action != "kill-main"):
-        return {0}
-    return {KILLED}
+def _is_at_a_worker(fault: Fault) -> bool:
+    return fault.action == "kill-workers" or (
+        fault.role == "worker" and fault.action.startswith("kill") and fault.action != "kill-main"
+    )

@@ -44,6 +44,7 @@
 #include <unistd.h>
 
 static bool active, is_worker;
+static pid_t self; /* a child between fork and exec is none of ours */
 static const char *role = "main";
 static char run[PATH_MAX];
 static size_t run_length;
@@ -55,6 +56,8 @@ static bool sticky;
 static atomic_long seen;
 static atomic_bool disk_is_full, second_signal;
 static pthread_mutex_t recording = PTHREAD_MUTEX_INITIALIZER;
+
+enum { LARGEST_WAKE_UP = 16 }; /* bytes that an event loop writes to itself */
 
 static void report(int fd, const char *data, size_t size) {
     while (size > 0) {
@@ -93,8 +96,11 @@ __attribute__((constructor)) static void start(void) {
         if (sticky)
             action[last] = 0;
     }
+    self = getpid();
     active = true;
 }
+
+static bool is_ours(void) { return active && getpid() == self; }
 
 /* What a path means in a run's folder; NULL where it means nothing. */
 static const char *kind_of(const char *path) {
@@ -267,8 +273,8 @@ static void end_effect(bool happened, const char *op, const char *path, const ch
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(write);
     char path[PATH_MAX];
-    const char *kind = active ? kind_of_fd(fd, path) : NULL;
-    if (kind == NULL)
+    const char *kind = is_ours() ? kind_of_fd(fd, path) : NULL;
+    if (kind == NULL || (strcmp(kind, "pipe") == 0 && size <= LARGEST_WAKE_UP))
         return real(fd, data, size);
     enum outcome outcome = meet("write", kind, path);
     if (outcome == FAIL)
@@ -290,7 +296,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 ssize_t writev(int fd, const struct iovec *pieces, int count) {
     REAL(writev);
     char path[PATH_MAX];
-    const char *kind = active ? kind_of_fd(fd, path) : NULL;
+    const char *kind = is_ours() ? kind_of_fd(fd, path) : NULL;
     if (kind == NULL)
         return real(fd, pieces, count);
     return count > 0 ? write(fd, pieces[0].iov_base, pieces[0].iov_len) : 0;
@@ -315,7 +321,7 @@ static int open_as(int folder, const char *path, int flags, mode_t mode) {
     if (real == NULL)
         real = dlsym(RTLD_NEXT, "openat");
     const bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);
-    const char *kind = active && writes && folder == AT_FDCWD ? kind_of(path) : NULL;
+    const char *kind = is_ours() && writes && folder == AT_FDCWD ? kind_of(path) : NULL;
     if (kind == NULL)
         return real(folder, path, flags, mode);
     struct stat there;
@@ -365,7 +371,7 @@ int openat64(int folder, const char *path, int flags, ...) {
 int fsync(int fd) {
     REAL(fsync);
     char path[PATH_MAX];
-    const char *kind = active ? kind_of_fd(fd, path) : NULL;
+    const char *kind = is_ours() ? kind_of_fd(fd, path) : NULL;
     if (kind == NULL)
         return real(fd);
     CALL("fsync", kind, path, NULL, real(fd));
@@ -374,7 +380,7 @@ int fsync(int fd) {
 int syncfs(int fd) {
     REAL(syncfs);
     char path[PATH_MAX];
-    const char *kind = active ? kind_of_fd(fd, path) : NULL;
+    const char *kind = is_ours() ? kind_of_fd(fd, path) : NULL;
     if (kind == NULL)
         return real(fd);
     CALL("syncfs", kind, path, NULL, real(fd));
@@ -382,7 +388,7 @@ int syncfs(int fd) {
 
 int rename(const char *from, const char *to) {
     REAL(rename);
-    const char *kind = active ? kind_of(to) : NULL;
+    const char *kind = is_ours() ? kind_of(to) : NULL;
     if (kind == NULL)
         return real(from, to);
     CALL("rename", kind, from, to, real(from, to));
@@ -390,7 +396,7 @@ int rename(const char *from, const char *to) {
 
 int unlink(const char *path) {
     REAL(unlink);
-    const char *kind = active ? kind_of(path) : NULL;
+    const char *kind = is_ours() ? kind_of(path) : NULL;
     if (kind == NULL)
         return real(path);
     CALL("unlink", kind, path, NULL, real(path));
@@ -398,7 +404,7 @@ int unlink(const char *path) {
 
 int mkdir(const char *path, mode_t mode) {
     REAL(mkdir);
-    const char *kind = active ? kind_of(path) : NULL;
+    const char *kind = is_ours() ? kind_of(path) : NULL;
     if (kind == NULL)
         return real(path, mode);
     CALL("mkdir", kind, path, NULL, real(path, mode));
@@ -408,7 +414,7 @@ static int truncate_as(const char *path, off_t size) {
     static int (*real)(const char *, off_t);
     if (real == NULL)
         real = dlsym(RTLD_NEXT, "truncate64");
-    const char *kind = active ? kind_of(path) : NULL;
+    const char *kind = is_ours() ? kind_of(path) : NULL;
     if (kind == NULL)
         return real(path, size);
     enum outcome outcome = meet("truncate", kind, path);
@@ -430,7 +436,7 @@ static int ftruncate_as(int fd, off_t size) {
     if (real == NULL)
         real = dlsym(RTLD_NEXT, "ftruncate64");
     char path[PATH_MAX];
-    const char *kind = active ? kind_of_fd(fd, path) : NULL;
+    const char *kind = is_ours() ? kind_of_fd(fd, path) : NULL;
     if (kind == NULL)
         return real(fd, size);
     enum outcome outcome = meet("truncate", kind, path);

@@ -9,9 +9,9 @@ from families import all_cases
 from harness import Case, shim
 
 
-@pytest.mark.parametrize("case", all_cases("short"), ids=lambda case: f"{case.family}: {case.name}")
+@pytest.mark.parametrize("case", all_cases("short"), ids=lambda case: case.name)
 def test_a_run_survives(case: Case, tmp_path: Path) -> None:
-    """Nothing is lost, nothing is there twice, the data set is the same, and the exit as promised."""
+    """Nothing is lost, nothing is there twice, and the data set is the same."""
     findings = case.check(tmp_path)
     assert findings.clean, "\n".join(findings.notes)
 
