@@ -92,10 +92,13 @@ def _is_promised(fault: Fault, ended: Ended) -> bool:
     action = fault.action.rstrip("+")
     if not ended.fired or action in ("short", "EINTR"):
         return ended.code == 0
-    if fault.kind in _HARMLESS and fault.operation != "mkdir" and action != "full":
-        return ended.code == 0 and ended.out.count("can't be written") <= 1
-    if fault.kind == "pipe" and ended.code == 0:
-        return True  # another worker did it
+    if fault.kind in _HARMLESS and fault.operation != "mkdir":
+        if ended.code == 0:
+            return ended.out.count("can't be written") <= 1
+        if action != "full":  # which takes all that is written afterwards
+            return False
+    if ended.code == 0:  # another worker did it, or the folder was there already
+        return fault.kind == "pipe" or fault.operation == "mkdir"
     if ended.code == 2:
         return fault.kind in ("folder", "lock") and ended.err.count("\n") == 1
     return ended.code == 1 and ended.err.count("\n") == 1 and "go on with: " in ended.err

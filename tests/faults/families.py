@@ -5,11 +5,12 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
+import archiving
 import errors
 import kills
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, errors)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, errors, archiving)
 
 
 def all_cases(extent: Extent) -> list[Case]:
