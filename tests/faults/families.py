@@ -6,9 +6,10 @@ from types import ModuleType
 from typing import Final
 
 import kills
+import power
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills,)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, power)
 
 
 def all_cases(extent: Extent) -> list[Case]:
