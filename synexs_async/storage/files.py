@@ -7,6 +7,7 @@ lost its new name. So what must survive is written, flushed, renamed, and its fo
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import secrets
@@ -93,10 +94,7 @@ class GroupFlush:
 
     def flush(self, files: Iterable[Path], folders: Iterable[Path]) -> None:
         """Return once `files`, and the names in `folders`, are on disk."""
-        if self._syncfs is not None:
-            if self._syncfs(self._descriptor) != 0:
-                error = ctypes.get_errno()
-                raise OSError(error, os.strerror(error))
+        if self._flush_all():
             return
         for file in files:
             descriptor = os.open(file, os.O_RDONLY)
@@ -110,3 +108,15 @@ class GroupFlush:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
+
+    def _flush_all(self) -> bool:
+        """Flush the whole file system; False where the system can't, as some sandboxes can't."""
+        if self._syncfs is None:
+            return False
+        if self._syncfs(self._descriptor) == 0:
+            return True
+        error = ctypes.get_errno()
+        if error != errno.ENOSYS:
+            raise OSError(error, os.strerror(error))
+        self._syncfs = None
+        return False
