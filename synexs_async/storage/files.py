@@ -13,6 +13,7 @@ import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +69,15 @@ def replace_file(path: Path, chunks: bytes | Iterable[bytes], *, durable: bool) 
         raise
     if durable:
         flush_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they outlive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        with suppress(PermissionError):  # who may write to the folder above may not read it
+            flush_folder(folder.parent)
 
 
 def flush_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from synexs_async.config import MissionFiles
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.files import replace_file, temporary_files
+from synexs_async.storage.files import make_folder, replace_file, temporary_files
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -108,7 +108,7 @@ def acquire(folder: RunFolder) -> FileLock:
         if path.is_dir() and not _is_ours(folder):
             problem = "is not empty and holds no run of ours; choose an empty or a new folder"
             raise FolderError(path, problem)
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         lock.acquire(blocking=False)
     except Timeout as error:
         raise FolderInUse(path, _holder(path)) from error
