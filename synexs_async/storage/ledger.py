@@ -81,16 +81,19 @@ class Ledger:
                     yield None
 
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
-        """Write the ledger anew with the wanted entries alone."""
+        """Write the ledger anew, durably, with the wanted entries alone."""
         kept = (_encode(entry) + b"\n" for entry in self.entries() if wanted(entry))
-        replace_file(self.path, kept, durable=False)
+        replace_file(self.path, kept, durable=True)
 
     def insert(self, additions: Iterable[Entry]) -> None:
-        """Write the ledger anew with `additions` in their places."""
+        """Write the ledger anew, durably, with `additions` in their places.
+
+        Their files must be on disk: who reads an entry trusts a file of its size.
+        """
         replace_file(
             self.path,
             (_encode(entry) + b"\n" for entry in _merge(self.entries(), additions)),
-            durable=False,
+            durable=True,
         )
 
 
