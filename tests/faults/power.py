@@ -64,11 +64,18 @@ class _Step:
         options: of the command.
         fault: how it ends, or what its system lacks.
         after_a_cut: it goes on from what a simulated cut in the session before it has left.
+        loses: files that are gone when it starts.
     """
 
     options: Sequence[str]
     fault: Fault | None = None
     after_a_cut: bool = False
+    loses: Sequence[str] = ()
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether it starts from something else than the session before it has left."""
+        return self.after_a_cut or bool(self.loses)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class _Moment:
 
     effects: Sequence[Effect]
     step: _Step
-    cut_before: bool = False
+    starts_anew: bool = False
 
 
 _HISTORIES: Final[Mapping[str, Sequence[_Step]]] = {
@@ -101,6 +108,22 @@ _HISTORIES: Final[Mapping[str, Sequence[_Step]]] = {
     "a run that goes on after a cut, without syncfs": (
         _Step(SMALL, _NO_SYNCFS),
         _Step(SMALL, _NO_SYNCFS, after_a_cut=True),
+    ),
+    "a complete run that has lost a batch": (
+        _Step(SMALL),
+        _Step(SMALL, loses=("batches/batch_000001.pt",)),
+    ),
+    "a complete run that has lost a batch, without syncfs": (
+        _Step(SMALL),
+        _Step(SMALL, _NO_SYNCFS, loses=("batches/batch_000001.pt",)),
+    ),
+    "a run that has lost its checkpoint": (
+        _Step(_FEWER, _KILLED_AT),
+        _Step(SMALL, loses=("checkpoint.json",)),
+    ),
+    "a run that has lost its checkpoint, without syncfs": (
+        _Step(_FEWER, _KILLED_AT),
+        _Step(SMALL, _NO_SYNCFS, loses=("checkpoint.json",)),
     ),
     "a run of single files": (_Step(_SINGLE),),
     "a run of single files without syncfs": (_Step(_SINGLE, _NO_SYNCFS),),
@@ -147,7 +170,7 @@ def _simulate(history: str, seed: int, states: int, to_the_end: int, scratch: Pa
     """Try states that a cut may leave; of some of them let the command make a whole run."""
     findings = Findings()
     chance = random.Random(f"{history} {seed}")
-    moments = _recorded(history, seed if any(s.after_a_cut for s in _HISTORIES[history]) else 0)
+    moments = _recorded(history, seed if any(s.starts_anew for s in _HISTORIES[history]) else 0)
     chosen = sorted(chance.randrange(1, len(moments) + 1) for _ in range(states))
     continued = set(chance.sample(range(states), to_the_end))
     disk, done, promised = Disk(), 0, 0
@@ -156,7 +179,7 @@ def _simulate(history: str, seed: int, states: int, to_the_end: int, scratch: Pa
         for moment in moments[done:place]:
             if moment.step is not step:
                 step, before = moment.step, step
-            if moment.cut_before:
+            if moment.starts_anew:
                 disk, promised = Disk(), 0
             for effect in moment.effects:
                 disk.apply(effect)
@@ -201,40 +224,44 @@ def _recover(
         if recovery.extent.missions < promised:
             findings.lost += promised - recovery.extent.missions
             findings.notes.append(f"{at}: of {promised}, {recovery.extent.missions} are left")
-    _check_data(folder, options, seen, recovery, findings, at)
+    _check_data(folder, step, seen, recovery, findings, at)
 
 
 def _check_data(
     folder: Path,
-    options: Sequence[str],
+    step: _Step,
     checkpoint: Checkpoint | None,
     recovery: Recovery,
     findings: Findings,
     at: str,
 ) -> None:
     """All that is kept is right, and what the checkpoint speaks of is there."""
-    expected, found = reference(_plain(options)), data_set(folder)
+    expected, found = reference(_plain(step.options)), data_set(folder)
     lines = b"".join(_journal(expected)).splitlines(keepends=True)
     if b"".join(_journal(found)) != b"".join(lines[: recovery.extent.missions]):
         findings.differences += 1
         findings.notes.append(f"{at}: the journal is not that of an undisturbed run")
+    if recovery.complete and found != expected:
+        findings.differences += 1
+        findings.notes.append(f"{at}: taken for complete, and not so")
     if checkpoint is None:
         return
     missions = checkpoint.mark.missions
     if recovery.extent.missions < missions:
         findings.lost += missions - recovery.extent.missions
         findings.notes.append(f"{at}: the checkpoint says {missions}")
-    whole = missions // _config(options, folder).batch_size
-    if missions == _config(options, folder).missions and checkpoint.dataset_sha256:
-        whole = len([name for name in expected if name.startswith("batches/")])
-    for name in [f"batches/batch_{number:06d}.pt" for number in range(whole)]:
+    size = _config(step.options, folder).batch_size
+    is_complete = missions == _config(step.options, folder).missions and checkpoint.dataset_sha256
+    batches = set(range(-(-missions // size) if is_complete else missions // size))
+    missing = set(recovery.missing_batches)
+    for number in sorted(batches - missing):
+        name = f"batches/batch_{number:06d}.pt"
         if found.get(name) != expected[name]:
             findings.lost += 1
             findings.notes.append(f"{at}: {name} is behind the checkpoint, and not right")
-            break
-    if recovery.missing_batches or recovery.missing_entries:
+    if not step.loses and (missing or recovery.missing_entries):
         findings.wrong(
-            f"{at}: the ledger lost {len(recovery.missing_batches)} batches and "
+            f"{at}: the ledger lost {len(missing)} batches and "
             f"{len(recovery.missing_entries)} journal files behind the checkpoint"
         )
 
@@ -270,7 +297,10 @@ def _recorded(history: str, seed: int) -> Sequence[_Moment]:
         for number, step in enumerate(_HISTORIES[history]):
             if step.after_a_cut:
                 _cut_within(moments, random.Random(seed), root)
-                moments.append(_Moment(list(effects_of_copying(root)), step, cut_before=True))
+            for lost in step.loses:
+                (root / "run" / lost).unlink()
+            if step.starts_anew:
+                moments.append(_Moment(list(effects_of_copying(root)), step, starts_anew=True))
             record = Path(scratch) / f"record_{number}"
             ended = session(root / "run", step.options, fault=step.fault, record=record)
             expected = KILLED if step.fault == _KILLED_AT else 0
