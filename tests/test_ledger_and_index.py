@@ -304,10 +304,10 @@ def test_entries_that_are_added_at_the_same_moment_are_all_kept(tmp_path: Path) 
 
     thread = Thread(target=fill_files)
     thread.start()
-    for number in range(20):
+    for number in range(5):
         ledger.insert([batch_entry(number)])
     inserted.set()
     thread.join()
     there = list(ledger.entries())
     assert appended == [entry for entry in there if not entry.is_batch]
-    assert [batch_entry(number) for number in range(20)] == [e for e in there if e.is_batch]
+    assert [batch_entry(number) for number in range(5)] == [e for e in there if e.is_batch]
