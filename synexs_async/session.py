@@ -271,10 +271,9 @@ class Session:
             self._log.warning("gave up writing what was in flight; it will be made again")
 
     async def _flush(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
-        if self._prepared.recovery.missing_batches:
-            await self._flushing.rebuild(
-                self._prepared.mission, self._prepared.recovery.missing_batches
-            )
+        prepared = self._prepared
+        if missing := prepared.recovery.missing_batches:
+            await self._flushing.rebuild(prepared.mission, missing, prepared.group_flush)
         await self._flushing.run(blocks)
 
     async def _finish(self) -> None:
