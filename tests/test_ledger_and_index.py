@@ -295,7 +295,7 @@ def test_entries_that_are_added_at_the_same_moment_are_all_kept(tmp_path: Path) 
     """Batches made again are inserted while journal files fill: neither costs the other."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
     inserted = Event()
-    appended = []
+    appended: list[Entry] = []
 
     def fill_files() -> None:
         while not inserted.is_set():

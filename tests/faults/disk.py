@@ -73,12 +73,13 @@ class _File:
                 del content[offset:]
                 content.extend(bytes(offset - len(content)))
                 continue
-            if limit is not None:
-                data, limit = data[:limit], limit - len(data)
+            written = data if limit is None else data[:limit]
             content.extend(bytes(max(offset - len(content), 0)))
-            content[offset : offset + len(data)] = data
-            if limit is not None and limit <= 0:
-                break
+            content[offset : offset + len(written)] = written
+            if limit is not None:
+                limit -= len(data)
+                if limit <= 0:
+                    break
         return bytes(content)
 
     def flush(self) -> None:

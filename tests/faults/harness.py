@@ -163,7 +163,11 @@ def session(
     fired = folder.with_name(f"{folder.name}.fired")
     fired.unlink(missing_ok=True)
     if fault or trace or record:
-        environment |= {"LD_PRELOAD": str(shim()), "SHIM_RUN": str(folder), "SHIM_FIRED": str(fired)}
+        environment |= {
+            "LD_PRELOAD": str(shim()),
+            "SHIM_RUN": str(folder),
+            "SHIM_FIRED": str(fired),
+        }
     if fault:
         words = (fault.role, fault.operation, fault.kind, str(fault.number), fault.action)
         environment["SHIM_FAULT"] = ":".join(words)
@@ -226,7 +230,11 @@ def committed(folder: Path) -> int:
     count = 0
     for file in sorted((folder / "missions").glob("mission_*.jsonl")):
         for line in file.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n") or msgspec.json.decode(line)["mission_number"] != count:
+            try:
+                number = msgspec.json.decode(line)["mission_number"]
+            except msgspec.DecodeError:
+                return count
+            if not line.endswith(b"\n") or number != count:
                 return count
             count += 1
     return count

@@ -1,382 +1,202 @@
-"""Cuts of the power: real ones, on an ext4 file system of the run's own, and simulated ones.
+"""Cuts of the power, on an ext4 file system of the run's own, and simulated on a weaker one.
 
-A real cut stops an ext4 image in the middle of a session, without writing what it had in memory,
-and mounts it again. That needs root and loop devices; where there are none, it is skipped.
-
-A simulated one takes the effects that a session had on its folder, in their order, up to any of
-them, and lets a model of a disk choose what of them had been written: far worse than what a file
-system of today leaves, as nothing is in order but what was flushed. See `disk.py`.
+A real cut stops the file system in the middle of a session, without what it had in memory, and
+mounts it again. That needs root and loop devices; where there are none, those cases are skipped.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import random
+import select
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from datasets import data_set
-from disk import Disk, Effect, effects, effects_of_copying
+from ext4 import Ext4, mounted_ext4
 from harness import (
     KILLED,
     SMALL,
+    Call,
     Case,
+    Ended,
     Extent,
     Fault,
     Findings,
+    calls_of,
+    committed,
     go_on,
     reference,
     session,
     shim,
 )
+from simulated import simulated_cases
 
-from synexs_async import RunConfig
-from synexs_async.errors import SynexsError
-from synexs_async.session import prepare
-from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint
-from synexs_async.storage.folder import RunFolder, acquire
-from synexs_async.storage.recovery import Recovery
+from synexs_async.storage.checkpoint import read_checkpoint
 
-_SIMULATED: Final = "power cut, simulated"
-_NO_SYNCFS: Final = Fault("main", "syncfs", "*", 1, "ENOSYS+")
-_KILLED_AT: Final = Fault("worker", "rename", "batch", 4, "kill-main")
+_FAMILY: Final = "power cut, ext4"
 _FEWER: Final = ("--missions", "70", *SMALL[2:])
 _SINGLE: Final = (*SMALL, "--mission-files", "single")
-_LONGER: Final = (
-    *("--missions", "400", "--seed", "21", "--batch-size", "8", "--sequence-length", "6"),
-    *("--checkpoint-every", "16", "--workers", "2"),
+_MOUNTS: Final = ("data=ordered", "data=writeback")
+_CUTS: Final = (
+    *("cut", "cut-log", "cut-tail-log", "cut-some", "cut-some-log", "cut-tail", "cut-all"),
 )
-_OTHER: Final = ("--missions", "50", "--seed", "20", *SMALL[4:])
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A session of a history.
-
-    Attributes:
-        options: of the command.
-        fault: how it ends, or what its system lacks.
-        after_a_cut: it goes on from what a simulated cut in the session before it has left.
-        loses: files that are gone when it starts.
-    """
-
-    options: Sequence[str]
-    fault: Fault | None = None
-    after_a_cut: bool = False
-    loses: Sequence[str] = ()
-
-    @property
-    def starts_anew(self) -> bool:
-        """Whether it starts from something else than the session before it has left."""
-        return self.after_a_cut or bool(self.loses)
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """What happens to a disk between two places for a cut, in a session."""
-
-    effects: Sequence[Effect]
-    step: _Step
-    starts_anew: bool = False
-
-
-_HISTORIES: Final[Mapping[str, Sequence[_Step]]] = {
-    "a run that is killed, goes on, and is extended": (
-        _Step(_FEWER, _KILLED_AT),
-        _Step(_FEWER),
-        _Step(SMALL),
-    ),
-    "a run": (_Step(SMALL),),
-    "a run without syncfs": (_Step(SMALL, _NO_SYNCFS),),
-    "a run that is extended without syncfs": (_Step(_FEWER, _NO_SYNCFS), _Step(SMALL, _NO_SYNCFS)),
-    "a run that is killed and goes on without syncfs": (
-        _Step(SMALL, _KILLED_AT),
-        _Step(SMALL, _NO_SYNCFS),
-    ),
-    "a run that goes on after a cut": (_Step(SMALL), _Step(SMALL, after_a_cut=True)),
-    "a run of single files that goes on after a cut": (
-        _Step(_SINGLE),
-        _Step(_SINGLE, after_a_cut=True),
-    ),
-    "a run that goes on after a cut, without syncfs": (
-        _Step(SMALL, _NO_SYNCFS),
-        _Step(SMALL, _NO_SYNCFS, after_a_cut=True),
-    ),
-    "a complete run that has lost a batch": (
-        _Step(SMALL),
-        _Step(SMALL, loses=("batches/batch_000001.pt",)),
-    ),
-    "a complete run that has lost a batch, without syncfs": (
-        _Step(SMALL),
-        _Step(SMALL, _NO_SYNCFS, loses=("batches/batch_000001.pt",)),
-    ),
-    "a run that has lost its checkpoint": (
-        _Step(_FEWER, _KILLED_AT),
-        _Step(SMALL, loses=("checkpoint.json",)),
-    ),
-    "a run that has lost its checkpoint, without syncfs": (
-        _Step(_FEWER, _KILLED_AT),
-        _Step(SMALL, _NO_SYNCFS, loses=("checkpoint.json",)),
-    ),
-    "a run of single files": (_Step(_SINGLE),),
-    "a run of single files without syncfs": (_Step(_SINGLE, _NO_SYNCFS),),
-    "a run of many checkpoints": (_Step(_LONGER),),
-    "a run that moves another aside": (_Step(_OTHER), _Step((*SMALL, "--no-resume"))),
-    "a run that moves another aside without syncfs": (
-        _Step(_OTHER, _NO_SYNCFS),
-        _Step((*SMALL, "--no-resume"), _NO_SYNCFS),
-    ),
-}
-_SHORT: Final = {
-    "a run that is killed, goes on, and is extended": 200,
-    "a run of single files without syncfs": 150,
-    "a run that moves another aside": 150,
-}
-_FOLDER: Final = PurePosixPath("run")
-_CHECKPOINT_IS_SAVED: Final = Effect("fsync", _FOLDER)  # or anything else in it
-_STATES_A_CASE: Final = 500
-_CASES_A_HISTORY: Final = 4
+_SHORT: Final = (
+    ("first session", Fault("main", "write", "journal", 3, "cut-tail-log"), _MOUNTS[0]),
+    ("first session", Fault("main", "rename", "checkpoint", 3, "cut"), _MOUNTS[1]),
+    ("session that extends", Fault("worker", "rename", "batch", 2, "cut-some-log"), _MOUNTS[0]),
+)
 
 
 def cases(extent: Extent) -> list[Case]:
     """Return the cases of both kinds."""
     if shim() is None:
         return []
-    return [*_simulated(extent)]
+    return [*_real_cases(extent), *simulated_cases(extent)]
 
 
-def _simulated(extent: Extent) -> Iterator[Case]:
-    if extent == "short":
-        for history, states in _SHORT.items():
-            yield Case(_SIMULATED, history, partial(_simulate, history, 0, states, 1))
-        return
-    for history in _HISTORIES:
-        for seed in range(_CASES_A_HISTORY):
-            check = partial(_simulate, history, seed, _STATES_A_CASE, 4)
-            yield Case(_SIMULATED, f"{history}, seed {seed}", check)
+def _real_cases(extent: Extent) -> Iterator[Case]:
+    for start, fault, mount in _SHORT if extent == "short" else _places():
+        yield Case(_FAMILY, f"{start}, {fault}, {mount}", partial(_check, start, fault, mount))
+    for mount in _MOUNTS[:1] if extent == "short" else _MOUNTS:
+        name = f"after the end, {mount}"
+        yield Case(_FAMILY, name, partial(_check, "first session", None, mount))
 
 
-# Simulated cuts
+def _places() -> Iterator[tuple[str, Fault, str]]:
+    """Put a cut to every call, one kind of cut after the other; of many like calls to some."""
+    number = 0
+    for start in _STARTS:
+        for call in _calls(start)[:: 6 if "single" in start else 1]:
+            action, mount = _CUTS[number % len(_CUTS)], _MOUNTS[number // len(_CUTS) % 2]
+            number += 1
+            yield start, Fault(call.role, call.operation, call.kind, call.number, action), mount
 
 
-def _simulate(history: str, seed: int, states: int, to_the_end: int, scratch: Path) -> Findings:
-    """Try states that a cut may leave; of some of them let the command make a whole run."""
-    findings = Findings()
-    chance = random.Random(f"{history} {seed}")
-    moments = _recorded(history, seed if any(s.starts_anew for s in _HISTORIES[history]) else 0)
-    chosen = sorted(chance.randrange(1, len(moments) + 1) for _ in range(states))
-    continued = set(chance.sample(range(states), to_the_end))
-    disk, done, promised = Disk(), 0, 0
-    step, before = _HISTORIES[history][0], None
-    for number, place in enumerate(chosen):
-        for moment in moments[done:place]:
-            if moment.step is not step:
-                step, before = moment.step, step
-            if moment.starts_anew:
-                disk, promised = Disk(), 0
-            for effect in moment.effects:
-                disk.apply(effect)
-                if effect == _CHECKPOINT_IS_SAVED:
-                    promised = _missions_in(disk)
-        done = place
-        with _folder_in_memory() as folder:
-            disk.cut(chance, folder)
-            findings.points += 1
-            at = f"{history}, seed {seed}, state {number}, after effect {place} of {len(moments)}"
-            _recover(folder / "run", step, before, promised, findings, at)
-            if number in continued:
-                go_on(folder / "run", findings, _plain(step.options))
+def _check(start: str, fault: Fault | None, mount: str, scratch: Path) -> Findings:
+    """Cut the power in a session, or just after it, and let the command go on."""
+    options = _STARTS[start]
+    findings = Findings(points=1, runs=1)
+    with mounted_ext4(scratch, mount) as disk:
+        folder = disk.root / "run"
+        _prepare(start, folder)
+        disk.restart()
+        ended, calls = _session(disk, scratch, options, fault)
+        if ended.code != (KILLED if fault else 0):
+            findings.unreached = int(ended.code == 0)
+            if ended.code != 0:
+                findings.wrong("the session to be cut", ended)
+        if ended.code == 0:
+            disk.cut()
+        disk.restart()
+        missions = _promised(start, calls)
+        try:
+            seen = read_checkpoint(folder / "checkpoint.json")
+        except ValueError as error:
+            findings.wrong(str(error))
+            return findings
+        missions = max(missions, seen.mark.missions if seen else 0)
+        there = committed(folder)
+        if there < missions or not _begins_right(folder, options, missions):
+            findings.lost += max(missions - there, 1)
+            findings.notes.append(f"of {missions} missions, {there} are left")
+        if ended.code == 0 and data_set(folder) != reference(options):
+            findings.differences += 1
+            findings.notes.append("the data set was said to be complete, and is not as it was")
+        go_on(folder, findings, options)
     return findings
 
 
-def _recover(
-    folder: Path,
-    step: _Step,
-    before: _Step | None,
-    promised: int,
-    findings: Findings,
-    at: str,
-) -> None:
-    """Let a session begin in what a cut left, and hold what it goes on from to the promises."""
-    options = step.options
-    seen = _checkpoint_of(folder)
-    if seen and seen.dataset_sha256 and seen.mark.missions == _config(options, folder).missions:
-        _check_index(folder, seen, findings, at)
-    if "--no-resume" in options and _seed_of(folder) == _config(options, folder).seed:
-        options = _plain(options)
+def _session(
+    disk: Ext4, scratch: Path, options: Sequence[str], fault: Fault | None
+) -> tuple[Ended, Sequence[Sequence[str]]]:
+    """Run a session until its power is cut; return its end, and what it called."""
+    trace = scratch / "trace"
+    env = {"SHIM_DISK": str(disk.root)}
+    ended = session(disk.root / "run", options, fault=fault, trace=trace, env=env)
+    calls = [line.split("\t") for line in trace.read_text().splitlines()]
+    for process in {int(pid) for _, pid, *_ in calls}:
+        _wait_for(process)
+    return ended, calls
+
+
+def _wait_for(process: int) -> None:
+    """Wait until a process, which need not be ours, has closed all that it had open."""
     try:
-        recovery = _prepared(_config(options, folder))
-    except (SynexsError, OSError, ValueError, AssertionError) as error:
-        findings.wrong(f"{at}: {type(error).__name__}: {error}")
+        descriptor = os.pidfd_open(process)
+    except ProcessLookupError:
         return
-    if "--no-resume" in step.options:
-        _check_archive(folder, before, findings, at)
-        if "--no-resume" in options:
-            return
-    else:
-        if recovery.extent.missions < promised:
-            findings.lost += promised - recovery.extent.missions
-            findings.notes.append(f"{at}: of {promised}, {recovery.extent.missions} are left")
-    _check_data(folder, step, seen, recovery, findings, at)
+    try:
+        select.select([descriptor], [], [])
+    finally:
+        os.close(descriptor)
 
 
-def _check_data(
-    folder: Path,
-    step: _Step,
-    checkpoint: Checkpoint | None,
-    recovery: Recovery,
-    findings: Findings,
-    at: str,
-) -> None:
-    """All that is kept is right, and what the checkpoint speaks of is there."""
-    expected, found = reference(_plain(step.options)), data_set(folder)
-    lines = b"".join(_journal(expected)).splitlines(keepends=True)
-    if b"".join(_journal(found)) != b"".join(lines[: recovery.extent.missions]):
-        findings.differences += 1
-        findings.notes.append(f"{at}: the journal is not that of an undisturbed run")
-    if recovery.complete and found != expected:
-        findings.differences += 1
-        findings.notes.append(f"{at}: taken for complete, and not so")
-    if checkpoint is None:
-        return
-    missions = checkpoint.mark.missions
-    if recovery.extent.missions < missions:
-        findings.lost += missions - recovery.extent.missions
-        findings.notes.append(f"{at}: the checkpoint says {missions}")
-    size = _config(step.options, folder).batch_size
-    is_complete = missions == _config(step.options, folder).missions and checkpoint.dataset_sha256
-    batches = set(range(-(-missions // size) if is_complete else missions // size))
-    missing = set(recovery.missing_batches)
-    for number in sorted(batches - missing):
-        name = f"batches/batch_{number:06d}.pt"
-        if found.get(name) != expected[name]:
-            findings.lost += 1
-            findings.notes.append(f"{at}: {name} is behind the checkpoint, and not right")
-    if not step.loses and (missing or recovery.missing_entries):
-        findings.wrong(
-            f"{at}: the ledger lost {len(missing)} batches and "
-            f"{len(recovery.missing_entries)} journal files behind the checkpoint"
-        )
+def _promised(start: str, calls: Sequence[Sequence[str]]) -> int:
+    """Return how many missions the last checkpoint speaks of that was saved before the cut."""
+    at_start, *saved = _SAVED[start]
+    steps = (("rename", "checkpoint"), ("fsync", "folder"))
+    promised, step = at_start, 0
+    for call in [(call[2], call[3]) for call in calls if call[0] == "main"]:
+        if step == len(steps):  # the flush has returned, as something comes after it
+            promised, step = saved.pop(0), 0
+        step += step < len(steps) and call == steps[step]
+    return promised
 
 
-def _check_index(folder: Path, complete: Checkpoint, findings: Findings, at: str) -> None:
-    """The index of a run whose checkpoint says that it is complete is there."""
-    index = folder / "batches" / "training_index.json"
-    if not index.exists() or complete.dataset_sha256.encode() not in index.read_bytes():
-        findings.wrong(f"{at}: complete, and without its index")
+def _begins_right(folder: Path, options: Sequence[str], missions: int) -> bool:
+    """Whether the first records are those of an undisturbed run, byte by byte."""
+    files = sorted((folder / "missions").glob("mission_*.jsonl"))
+    expected = b"".join(v for k, v in reference(options).items() if k.startswith("missions/"))
+    lines = b"".join(expected.splitlines(keepends=True)[:missions])
+    return b"".join(file.read_bytes() for file in files).startswith(lines)
 
 
-def _check_archive(folder: Path, before: _Step | None, findings: Findings, at: str) -> None:
-    """The run that was moved aside is whole, in one place."""
-    assert before is not None
-    expected = reference(before.options)
-    archived = [run for run in (folder / "archive").glob("*") if _seed_of(run) == 20]
-    wanted = {"run.json", "checkpoint.json", "ledger.jsonl", "missions", "batches"}
-    if len(archived) != 1 or not wanted <= {entry.name for entry in archived[0].iterdir()}:
-        findings.lost += 1
-        findings.notes.append(f"{at}: the old run is not whole in one place: {archived}")
-    elif data_set(archived[0]) != expected:
-        findings.differences += 1
-        findings.notes.append(f"{at}: the old run's data set is not what it was")
+def _prepare(start: str, folder: Path) -> None:
+    """Bring a new folder into the state that a session is to start from."""
+    if start in _TEMPLATES:
+        shutil.copytree(_template(start), folder)
 
 
 @cache
-def _recorded(history: str, seed: int) -> Sequence[_Moment]:
-    """Let the sessions of a history run, and return their effects in order."""
-    moments: list[_Moment] = []
+def _template(start: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="synexs_start_")) / "run"
+    if start == "session that extends":
+        assert session(folder, _FEWER).code == 0
+        return folder
+    fault = Fault("main", "rename", "checkpoint", 3, "cut-tail-log")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mounted_ext4(Path(scratch), _MOUNTS[0]) as disk,
+    ):
+        ended, _ = _session(disk, Path(scratch), SMALL, fault)
+        assert ended.code == KILLED, ended.summary
+        disk.restart()
+        shutil.copytree(disk.root / "run", folder)
+    return folder
+
+
+@cache
+def _calls(start: str) -> Sequence[Call]:
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch).resolve() / "disk"
-        root.mkdir()
-        for number, step in enumerate(_HISTORIES[history]):
-            if step.after_a_cut:
-                _cut_within(moments, random.Random(seed), root)
-            for lost in step.loses:
-                (root / "run" / lost).unlink()
-            if step.starts_anew:
-                moments.append(_Moment(list(effects_of_copying(root)), step, starts_anew=True))
-            record = Path(scratch) / f"record_{number}"
-            ended = session(root / "run", step.options, fault=step.fault, record=record)
-            expected = KILLED if step.fault == _KILLED_AT else 0
-            assert ended.code == expected, ended.summary
-            moments += [_Moment([effect], step) for effect in effects(record, root)]
-    return moments
+        folder = Path(scratch) / "run"
+        _prepare(start, folder)
+        return calls_of(folder, _STARTS[start])
 
 
-def _cut_within(moments: Sequence[_Moment], chance: random.Random, root: Path) -> None:
-    """Replace what lies in `root` by what a cut in the later half of the moments left."""
-    disk = Disk()
-    for moment in moments[: chance.randint(len(moments) // 2, len(moments))]:
-        for effect in moment.effects:
-            disk.apply(effect)
-    shutil.rmtree(root)
-    root.mkdir()
-    disk.cut(chance, root)
-
-
-def _prepared(config: RunConfig) -> Recovery:
-    folder = RunFolder(Path(config.output))
-    lock = acquire(folder)
-    try:
-        prepared = prepare(config, folder)
-        prepared.close()
-        return prepared.recovery
-    finally:
-        lock.release()
-
-
-def _config(options: Sequence[str], folder: Path) -> RunConfig:
-    plain = _plain(options)
-    named = {
-        name.removeprefix("--").replace("-", "_"): int(value) if value.isdecimal() else value
-        for name, value in zip(plain[::2], plain[1::2], strict=True)
-    }
-    settings: dict[str, Any] = {**named, "output": folder, "resume": "--no-resume" not in options}
-    return RunConfig(**settings)
-
-
-def _plain(options: Sequence[str]) -> Sequence[str]:
-    return tuple(option for option in options if option != "--no-resume")
-
-
-def _journal(files: Mapping[str, bytes]) -> Iterator[bytes]:
-    return (content for name, content in files.items() if name.startswith("missions/"))
-
-
-def _checkpoint_of(folder: Path) -> Checkpoint | None:
-    try:
-        return read_checkpoint(folder / "checkpoint.json")
-    except ValueError:
-        return None
-
-
-def _missions_in(disk: Disk) -> int:
-    """Return how many missions the checkpoint on a disk speaks of."""
-    content = disk.read(_FOLDER / "checkpoint.json")
-    return 0 if content is None else int(json.loads(content)["missions_completed"])
-
-
-def _seed_of(folder: Path) -> int | None:
-    try:
-        return int((folder / "run.json").read_text().partition('"seed":')[2].split(",")[0])
-    except (OSError, ValueError):
-        return None
-
-
-@contextmanager
-def _folder_in_memory() -> Iterator[Path]:
-    """Give a folder whose flushes cost nothing, where there is one."""
-    memory = "/dev/shm"
-    path = tempfile.mkdtemp(
-        prefix="synexs_cut_", dir=memory if os.access(memory, os.W_OK) else None
-    )
-    try:
-        yield Path(path)
-    finally:
-        shutil.rmtree(path)
+_STARTS: Final = {
+    "first session": SMALL,
+    "session after a cut": SMALL,
+    "session that extends": SMALL,
+    "first session of single files": _SINGLE,
+}
+_SAVED: Final[Mapping[str, Sequence[int]]] = {  # at the start, then with each checkpoint
+    "first session": (0, 0, 40, 80, 100),
+    "session after a cut": (40, 80, 100),
+    "session that extends": (70, 70, 80, 100),
+    "first session of single files": (0, 0, 40, 80, 100),
+}
+_TEMPLATES: Final = ("session after a cut", "session that extends")

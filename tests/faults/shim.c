@@ -248,6 +248,8 @@ static enum outcome meet(const char *op, const char *kind, const char *path) {
     }
     const int main_process = is_worker ? getppid() : getpid();
     if (strncmp(action, "cut", 3) == 0) {
+        if (is_worker)
+            kill(main_process, SIGSTOP); /* it must not see that its disk is gone */
         cut_power();
         kill(main_process, SIGKILL);
         die();
