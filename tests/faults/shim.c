@@ -51,6 +51,7 @@
 #include <unistd.h>
 
 static bool active, is_worker;
+static pid_t self; /* a child that was just forked is still counted as the main process */
 static const char *role = "main";
 static char run[PATH_MAX];
 static size_t run_length;
@@ -84,6 +85,7 @@ __attribute__((constructor)) static void start(void) {
     if (size <= 0 || memmem(command, size, "synexs_async", 12) == NULL)
         return;
     is_worker = memmem(command, size, "synexs_async.worker", 19) != NULL;
+    self = getpid();
     role = is_worker ? "worker" : "main";
     run_length = strlen(strncpy(run, folder, sizeof run - 1));
     const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
@@ -246,9 +248,9 @@ static enum outcome meet(const char *op, const char *kind, const char *path) {
             return GO_ON;
         syscall(SYS_close, fd);
     }
-    const int main_process = is_worker ? getppid() : getpid();
+    const int main_process = is_worker ? getppid() : self;
     if (strncmp(action, "cut", 3) == 0) {
-        if (is_worker)
+        if (main_process != getpid())
             kill(main_process, SIGSTOP); /* it must not see that its disk is gone */
         cut_power();
         kill(main_process, SIGKILL);
