@@ -130,7 +130,6 @@ _HISTORIES: Final[Mapping[str, Sequence[_Step]]] = {
     ),
 }
 _SHORT: Final = {
-    "a run that is killed, goes on, and is extended": 150,
     "a complete run that has lost a batch, without syncfs": 150,
     "a run that has lost its checkpoint": 150,
     "a run that moves another aside": 150,
