@@ -21,7 +21,6 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.storage.checkpoint import write_checkpoint
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
 from synexs_async.storage.index import write_index
@@ -76,15 +75,6 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
     recovery = examine(layout, config.missions)
     repair(layout, recovery)
-    if not folder.checkpoint.exists() and not recovery.extent.missions:
-        # From here on, what a power cut leaves is told from what it can't have left.
-        write_checkpoint(
-            folder.checkpoint,
-            recovery.checkpoint,
-            timestamp=timestamp(),
-            journal_file=layout.file(0).name,
-            batch_size=layout.batch_size,
-        )
     writer = JournalWriter(layout, recovery.checkpoint.mark)
     return Prepared(mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived)
 
@@ -281,10 +271,9 @@ class Session:
             self._log.warning("gave up writing what was in flight; it will be made again")
 
     async def _flush(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
-        if self._prepared.recovery.missing_batches:
-            await self._flushing.rebuild(
-                self._prepared.mission, self._prepared.recovery.missing_batches
-            )
+        prepared = self._prepared
+        if missing := prepared.recovery.missing_batches:
+            await self._flushing.rebuild(prepared.mission, missing, prepared.group_flush)
         await self._flushing.run(blocks)
 
     async def _finish(self) -> None:

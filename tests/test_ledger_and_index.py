@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from threading import Event, Thread
 
 import msgspec
 import pytest
@@ -288,3 +289,25 @@ def entries_of(index: dict[str, list[dict[str, object]]]) -> list[Entry]:
         }
         found.append(msgspec.convert(fields, Entry))
     return found
+
+
+def test_entries_that_are_added_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    """Batches made again are inserted while journal files fill: neither costs the other."""
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    inserted = Event()
+    appended: list[Entry] = []
+
+    def fill_files() -> None:
+        while not inserted.is_set():
+            appended.append(journal_entry(len(appended)))
+            ledger.append(appended[-1:])
+
+    thread = Thread(target=fill_files)
+    thread.start()
+    for number in range(5):
+        ledger.insert([batch_entry(number)])
+    inserted.set()
+    thread.join()
+    there = list(ledger.entries())
+    assert appended == [entry for entry in there if not entry.is_batch]
+    assert [batch_entry(number) for number in range(5)] == [e for e in there if e.is_batch]

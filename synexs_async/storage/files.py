@@ -7,11 +7,13 @@ lost its new name. So what must survive is written, flushed, renamed, and its fo
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +77,15 @@ def replace_file(path: Path, chunks: bytes | Iterable[bytes], *, durable: bool) 
         flush_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they outlive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        with suppress(PermissionError):  # who may write to the folder above may not read it
+            flush_folder(folder.parent)
+
+
 def flush_folder(folder: Path) -> None:
     """Flush the names in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -99,10 +110,7 @@ class GroupFlush:
 
     def flush(self, files: Iterable[Path], folders: Iterable[Path]) -> None:
         """Return once `files`, and the names in `folders`, are on disk."""
-        if self._syncfs is not None:
-            if self._syncfs(self._descriptor) != 0:
-                error = ctypes.get_errno()
-                raise OSError(error, os.strerror(error))
+        if self._flush_all():
             return
         for file in files:
             descriptor = os.open(file, os.O_RDONLY)
@@ -116,3 +124,15 @@ class GroupFlush:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
+
+    def _flush_all(self) -> bool:
+        """Flush the whole file system; False where the system can't, as some sandboxes can't."""
+        if self._syncfs is None:
+            return False
+        if self._syncfs(self._descriptor) == 0:
+            return True
+        error = ctypes.get_errno()
+        if error != errno.ENOSYS:
+            raise OSError(error, os.strerror(error))
+        self._syncfs = None
+        return False

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from synexs_async.config import MissionFiles
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.files import replace_file, temporary_files
+from synexs_async.storage.files import flush_folder, make_folder, replace_file, temporary_files
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -108,7 +108,7 @@ def acquire(folder: RunFolder) -> FileLock:
         if path.is_dir() and not _is_ours(folder):
             problem = "is not empty and holds no run of ours; choose an empty or a new folder"
             raise FolderError(path, problem)
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         lock.acquire(blocking=False)
     except Timeout as error:
         raise FolderInUse(path, _holder(path)) from error
@@ -228,14 +228,22 @@ def _archive(folder: RunFolder) -> Path:
 
 
 def _finish_archiving(folder: RunFolder) -> Path | None:
-    """Move what is left to move; also after a kill in the middle of it."""
+    """Move what is left to move; also after a kill or a power cut in the middle of it.
+
+    Each step is on disk before the next one begins: while anything moves, the half is known as one.
+    """
     moved = None
     for half in _halves(folder):
+        flush_folder(half.parent)
+        flush_folder(folder.path)
         for part in _PARTS:
             if (folder.path / part).exists():
                 (folder.path / part).rename(half / part)
+        flush_folder(half)
+        flush_folder(folder.path)
         moved = half.with_name(half.name.removesuffix(_HALF_ARCHIVED))
         half.rename(moved)
+        flush_folder(moved.parent)
     return moved
 
 

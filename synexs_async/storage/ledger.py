@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 from msgspec import Struct
@@ -48,15 +49,18 @@ _decode = msgspec.json.Decoder(Entry).decode
 
 
 class Ledger:
-    """The ledger of one run."""
+    """The ledger of one run; threads may change it side by side."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._changing = Lock()
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries at the end, in one write."""
         lines = b"".join(_encode(entry) + b"\n" for entry in entries)
-        if lines:
+        if not lines:
+            return
+        with self._changing:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 append_to(descriptor, lines, self.path)
@@ -81,17 +85,20 @@ class Ledger:
                     yield None
 
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
-        """Write the ledger anew with the wanted entries alone."""
-        kept = (_encode(entry) + b"\n" for entry in self.entries() if wanted(entry))
-        replace_file(self.path, kept, durable=False)
+        """Write the ledger anew, durably, with the wanted entries alone."""
+        with self._changing:
+            self._replace(entry for entry in self.entries() if wanted(entry))
 
     def insert(self, additions: Iterable[Entry]) -> None:
-        """Write the ledger anew with `additions` in their places."""
-        replace_file(
-            self.path,
-            (_encode(entry) + b"\n" for entry in _merge(self.entries(), additions)),
-            durable=False,
-        )
+        """Write the ledger anew, durably, with `additions` in their places.
+
+        Their files must be on disk: who reads an entry trusts a file of its size.
+        """
+        with self._changing:
+            self._replace(_merge(self.entries(), additions))
+
+    def _replace(self, entries: Iterable[Entry]) -> None:
+        replace_file(self.path, (_encode(entry) + b"\n" for entry in entries), durable=True)
 
 
 def _merge(entries: Iterable[Entry], additions: Iterable[Entry]) -> Iterator[Entry]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from synexs_async.errors import FolderError, JournalDamaged
 from synexs_async.missions.statistics import Statistics
-from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint
+from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from synexs_async.storage.files import temporary_files
 from synexs_async.storage.journal import (
     Extent,
@@ -24,7 +26,7 @@ from synexs_async.storage.journal import (
     measure,
 )
 from synexs_async.storage.ledger import Entry, Ledger
-from synexs_async.storage.progress import Progress, read_progress
+from synexs_async.storage.progress import Progress, read_progress, timestamp
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Recovery:
     """What a folder holds.
 
     Attributes:
-        checkpoint: the point to go on from.
+        checkpoint: the point to go on from; it calls a run complete just if this one is.
         extent: how far the journal's valid lines reach.
         missing_batches: numbers of whole batches behind the checkpoint that must be made again.
         last_progress: what the last session told monitors, if it can be read.
@@ -44,6 +46,7 @@ class Recovery:
     extent: Extent
     missing_batches: list[int] = field(default_factory=list)
     missing_entries: list[Entry] = field(default_factory=list)
+    checkpoint_is_stale: bool = False
     ledger_is_stale: bool = False
     temporaries: list[Path] = field(default_factory=list)
     last_progress: Progress | None = None
@@ -65,6 +68,7 @@ def examine(layout: Layout, total: int) -> Recovery:
     """
     warnings: list[str] = []
     checkpoint = _read_checkpoint(layout, warnings)
+    is_missing = checkpoint is None
     if checkpoint is None:
         checkpoint = Checkpoint(Mark(), Statistics())
         extent = measure(layout, 0, 0)
@@ -81,7 +85,7 @@ def examine(layout: Layout, total: int) -> Recovery:
         file = layout.file(extent.missions)
         warnings.append(f"{file}, line {extent.line}: {extent.problem}; cut off from there")
 
-    recovery = Recovery(checkpoint, extent, warnings=warnings)
+    recovery = Recovery(checkpoint, extent, checkpoint_is_stale=is_missing, warnings=warnings)
     _check_files(layout, recovery)
     recovery.temporaries = [
         file
@@ -92,6 +96,11 @@ def examine(layout: Layout, total: int) -> Recovery:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
     recovery.last_progress = _read_progress(layout)
     recovery.complete = _is_complete(layout, recovery, total)
+    if checkpoint.dataset_sha256 and not recovery.complete:
+        recovery.checkpoint = msgspec.structs.replace(
+            checkpoint, dataset_sha256="", last_batch_size=0
+        )
+        recovery.checkpoint_is_stale = True
     if extent.missions > total and not recovery.complete:
         raise FolderError(
             layout.folder.path,
@@ -102,7 +111,20 @@ def examine(layout: Layout, total: int) -> Recovery:
 
 
 def repair(layout: Layout, recovery: Recovery) -> None:
-    """Clear away what was in flight, so that the run can go on."""
+    """Clear away what was in flight, so that the run can go on.
+
+    From here on the checkpoint on disk is the one that the run goes on from: so what a power cut
+    leaves is told from damage, and what is written again is never taken for complete.
+    """
+    if recovery.checkpoint_is_stale:
+        mark = recovery.checkpoint.mark
+        write_checkpoint(
+            layout.folder.checkpoint,
+            recovery.checkpoint,
+            timestamp=timestamp(),
+            journal_file=layout.file(mark.missions).name,
+            batch_size=layout.batch_size,
+        )
     for file in recovery.temporaries:
         file.unlink(missing_ok=True)
     cut(layout, recovery.extent)

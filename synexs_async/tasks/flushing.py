@@ -13,6 +13,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.missions.mission import Block, Mission
+from synexs_async.storage.files import GroupFlush
 from synexs_async.storage.journal import JournalReader, Layout, block_of
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.protocol import BatchRows
@@ -63,8 +64,9 @@ class Flushing:
         """How many batches are in the folder, up to the first that is not."""
         return self.written.value // self._layout.batch_size + (self.last is not None)
 
-    async def rebuild(self, mission: Mission, missing: Sequence[int]) -> None:
+    async def rebuild(self, mission: Mission, missing: Sequence[int], flush: GroupFlush) -> None:
         """Make batches that are gone again, from the journal."""
+        folder = self._layout.folder
         reader = JournalReader(self._layout, 0)
 
         def read(first: int) -> Block:
@@ -74,11 +76,16 @@ class Flushing:
             lines = reader.read(first + self._layout.batch_size)
             return block_of(self._layout, mission, first, lines)
 
+        def enter(entries: list[Entry]) -> None:
+            # Behind the checkpoint a file of the right size is trusted, so it must be on disk.
+            flush.flush(map(folder.batch_file, missing), [folder.batches])
+            self._ledger.insert(entries)
+
         entries = []
         for number in missing:
             first = number * self._layout.batch_size
             entries += await self._write(await anyio.to_thread.run_sync(read, first))
-        await anyio.to_thread.run_sync(self._ledger.insert, entries)
+        await anyio.to_thread.run_sync(enter, entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         """Turn blocks into batches until there are no more."""

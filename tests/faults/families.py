@@ -8,9 +8,10 @@ from typing import Final
 import archiving
 import errors
 import kills
+import power
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, errors, archiving)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, errors, archiving, power)
 
 
 def all_cases(extent: Extent) -> list[Case]:

@@ -230,7 +230,11 @@ def committed(folder: Path) -> int:
     count = 0
     for file in sorted((folder / "missions").glob("mission_*.jsonl")):
         for line in file.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n") or msgspec.json.decode(line)["mission_number"] != count:
+            try:
+                number = msgspec.json.decode(line)["mission_number"]
+            except msgspec.DecodeError:
+                return count
+            if not line.endswith(b"\n") or number != count:
                 return count
             count += 1
     return count

@@ -16,18 +16,24 @@
  * Roles are main and worker. Operations: open (of a file that is made, emptied or written), write,
  * fsync, syncfs, rename, unlink, truncate, mkdir. Kinds: journal, batch, index, checkpoint,
  * progress, ledger, log, identity, lock, archive, model, pipe (work handed over, or its reply), and
- * the folders folder, journals, batches, logs, archives, models.
+ * the folders folder, journals, batches, logs, archives, models, and parents (above the run's).
  *
  * Actions: kill, kill-after (SIGKILL to this process, before or after the call), kill-torn (in the
  * middle of a write), kill-main, kill-workers, stop-workers (SIGSTOP), int, term, hup (to the main
  * process), int-twice (the second at the next call), short (half of a write), full (half of a write,
  * and from then on ENOSPC for every write and every new file), and an errno: EIO, ENOSPC, EACCES,
- * EDQUOT, EINTR.
+ * EDQUOT, EINTR, ENOSYS.
+ *
+ * With SHIM_DISK, the root of an ext4 file system of the run's own, the power can be cut there: all
+ * that the file system did not write yet is gone, and so is the run. The action is cut, with any of
+ * these words behind it: -log (its log is written before), -all (everything is), -some (the data of
+ * every other file is), -tail (the last page of each is).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -38,6 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -49,7 +56,7 @@ static const char *role = "main";
 static char run[PATH_MAX];
 static size_t run_length;
 static int trace_fd = -1, record_fd = -1;
-static const char *fired;
+static const char *fired, *disk;
 static char want_role[16], want_op[16], want_kind[16], action[32];
 static long want_number;
 static bool sticky;
@@ -80,6 +87,7 @@ __attribute__((constructor)) static void start(void) {
     if (size <= 0 || memmem(command, size, "synexs_async", 12) == NULL)
         return;
     is_worker = memmem(command, size, "synexs_async.worker", 19) != NULL;
+    self = getpid();
     role = is_worker ? "worker" : "main";
     run_length = strlen(strncpy(run, folder, sizeof run - 1));
     const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
@@ -88,6 +96,7 @@ __attribute__((constructor)) static void start(void) {
     if (getenv("SHIM_RECORD"))
         record_fd = syscall(SYS_openat, AT_FDCWD, getenv("SHIM_RECORD"), flags, 0666);
     fired = getenv("SHIM_FIRED");
+    disk = getenv("SHIM_DISK");
     const char *fault = getenv("SHIM_FAULT");
     if (fault && sscanf(fault, "%15[^:]:%15[^:]:%15[^:]:%ld:%31s", want_role, want_op, want_kind,
                         &want_number, action) == 5) {
@@ -96,7 +105,6 @@ __attribute__((constructor)) static void start(void) {
         if (sticky)
             action[last] = 0;
     }
-    self = getpid();
     active = true;
 }
 
@@ -114,7 +122,12 @@ static const char *kind_of(const char *path) {
         {"missions", "journals"}, {"batches", "batches"}, {"logs", "logs"},
         {"archive", "archives"}, {"models", "models"},
     };
-    if (path == NULL || strncmp(path, run, run_length) != 0)
+    if (path == NULL)
+        return NULL;
+    size_t length = strlen(path);
+    if (length < run_length && strncmp(path, run, length) == 0 && run[length] == '/')
+        return "parents";
+    if (strncmp(path, run, run_length) != 0)
         return NULL;
     if (path[run_length] == 0)
         return "folder";
@@ -162,9 +175,42 @@ static void die(void) {
         pause();
 }
 
+/* Let the disk have a part of what it was not asked for yet, as it may at any moment. */
+static int write_back(const char *path, const struct stat *file, int type, struct FTW *place) {
+    (void)place;
+    unsigned long hash = want_number;
+    for (const char *c = path; *c; c++)
+        hash = hash * 31 + *c;
+    const bool tail = strstr(action, "-tail") != NULL;
+    if (type != FTW_F || (!tail && hash % 2))
+        return 0;
+    int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY);
+    off_t start = tail && file->st_size > 0 ? (file->st_size - 1) & ~4095L : 0;
+    sync_file_range(fd, start, 0, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    syscall(SYS_close, fd);
+    return 0;
+}
+
+/* Cut the power of the run's own disk; of no other, so it must be the root of a file system. */
+static void cut_power(void) {
+    char above[PATH_MAX];
+    struct stat root, parent;
+    if (disk == NULL || snprintf(above, sizeof above, "%s/..", disk) >= PATH_MAX)
+        abort();
+    if (stat(disk, &root) != 0 || stat(above, &parent) != 0 || root.st_dev == parent.st_dev)
+        abort();
+    if (strstr(action, "-some") || strstr(action, "-tail"))
+        nftw(run, write_back, 16, FTW_PHYS);
+    int fd = syscall(SYS_openat, AT_FDCWD, disk, O_RDONLY | O_DIRECTORY);
+    unsigned how = strstr(action, "-all") ? 0 : strstr(action, "-log") ? 1 : 2;
+    if (ioctl(fd, 0x8004587dUL /* EXT4_IOC_SHUTDOWN */, &how) != 0)
+        abort();
+}
+
 static int errno_named(const char *name) {
     static const struct { const char *name; int number; } numbers[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EACCES", EACCES}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},
+        {"ENOSYS", ENOSYS},
     };
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         if (strcmp(name, numbers[k].name) == 0)
@@ -206,7 +252,14 @@ static enum outcome meet(const char *op, const char *kind, const char *path) {
             return GO_ON;
         syscall(SYS_close, fd);
     }
-    const int main_process = is_worker ? getppid() : getpid();
+    const int main_process = is_worker ? getppid() : self;
+    if (strncmp(action, "cut", 3) == 0) {
+        if (main_process != getpid())
+            kill(main_process, SIGSTOP); /* it must not see that its disk is gone */
+        cut_power();
+        kill(main_process, SIGKILL);
+        die();
+    }
     if (strcmp(action, "kill") == 0)
         die();
     if (strcmp(action, "kill-after") == 0)
