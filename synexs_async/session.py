@@ -19,11 +19,18 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
-from synexs_async.errors import MissionFailed, StorageFailed
+from synexs_async.errors import FolderError, MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.checkpoint import write_checkpoint
 from synexs_async.storage.files import GroupFlush
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
+from synexs_async.storage.folder import (
+    MISSIONS_PER_FILE,
+    RunFile,
+    RunFolder,
+    adopt,
+    check_kinds,
+    settle,
+)
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout
 from synexs_async.storage.ledger import Ledger
@@ -74,7 +81,15 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     wanted = RunFile(identity, config.team_id or derived_team_id(identity))
     run_file, archived = adopt(folder, wanted, resume=config.resume)
     layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
-    recovery = examine(layout, config.missions)
+    try:
+        check_kinds(folder)
+        recovery = examine(layout, config.missions, mission)
+    except OSError as error:
+        problem = (
+            f"can't be read: {error.strerror}; restore it from a copy, or choose another --output"
+        )
+        raise FolderError(Path(error.filename or folder.path), problem) from error
+    settle(folder, run_file)
     repair(layout, recovery)
     if not folder.checkpoint.exists() and not recovery.extent.missions:
         # From here on, what a power cut leaves is told from what it can't have left.

@@ -26,7 +26,8 @@ def temporary_path(path: Path) -> Path:
 
 def temporary_files(folder: Path) -> Iterator[Path]:
     """Find what writers that were killed have left behind."""
-    return (path for path in folder.glob(f".*{_SUFFIX}") if _TEMPORARY.fullmatch(path.name))
+    names = folder.glob(f".*{_SUFFIX}")
+    return (path for path in names if _TEMPORARY.fullmatch(path.name) and path.is_file())
 
 
 def append_to(descriptor: int, data: bytes, path: Path) -> None:
