@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
+import damage
 import kills
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills,)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, damage)
 
 
 def all_cases(extent: Extent) -> list[Case]:
