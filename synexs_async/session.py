@@ -135,7 +135,7 @@ class Session:
         self._pool = WorkerPool(
             config.worker_count,
             Setup(
-                folder=str(folder.path),
+                folder=os.fsencode(folder.path),
                 parent=os.getpid(),
                 batch_size=config.batch_size,
                 sequence_length=config.sequence_length,
