@@ -370,16 +370,15 @@ def _start(folder: Path, state: State, files: MissionFiles, damage: list[Damage]
         assert checkpoint is not None, told
         statistics = checkpoint.statistics
     found = data_set_of(contents(folder))
-    believed = _believed(damaged, undisturbed.data, prepared.recovery.checkpoint.mark, layout)
+    if _believed(damaged, undisturbed.data, prepared.recovery.checkpoint.mark, layout):
+        _assert_no_other_lines(found, damaged, undisturbed.data, told)
+        return
     for name, expected in undisturbed.data.items():
         if found.get(name) == expected:
             continue
         assert found.get(name) == damaged.get(name), f"{told}: {name} is other data"
         assert name in found, f"{told}: {name} is gone"
-        passed_over = len(found[name]) == len(expected)
-        assert passed_over or believed, f"{told}: {name} has another size"
-    if believed:
-        return
+        assert len(found[name]) == len(expected), f"{told}: {name} has another size"
     assert undisturbed.digest == digest, f"{told}: another digest"
     if not any(name.startswith("missions/") for name in (item.path for item in damage)):
         assert undisturbed.statistics == statistics, f"{told}: other statistics"
@@ -406,6 +405,23 @@ def _believed(
             if index >= mark.missions and line != other and not problem_of(line, index):
                 return True
     return False
+
+
+def _assert_no_other_lines(
+    found: Contents, damaged: Contents, undisturbed: Contents, told: str
+) -> None:
+    def lines(contents: Contents) -> list[bytes]:
+        return [
+            line
+            for name, content in contents.items()
+            if name.startswith("missions/") and isinstance(content, bytes)
+            for line in content.splitlines(keepends=True)
+        ]
+
+    known = {*lines(damaged), *lines(undisturbed)}
+    assert known.issuperset(lines(found)), f"{told}: a record that nobody has written"
+    numbers = [msgspec.json.decode(line)["mission_number"] for line in lines(found)]
+    assert sorted(numbers) == list(range(TOTAL)), f"{told}: missions {numbers}"
 
 
 def _assert_refused(

@@ -7,9 +7,10 @@ from typing import Final
 
 import damage
 import kills
+import pressure
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, damage)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, damage, pressure)
 
 
 def all_cases(extent: Extent) -> list[Case]:
