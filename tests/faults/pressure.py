@@ -48,6 +48,13 @@ _LONG: Final = (
     *("--checkpoint-every", "500"),
 )
 _SINGLE: Final = (*SMALL, "--mission-files", "single")
+_WORKERS: Final = ("--workers", "8")
+_NAMES: Final = {
+    "wide": "ü 漢字 🚀 '\"$HOME",
+    "several lines": "one\ntwo\rthree\x1b[31m",
+    "no text": os.fsdecode(b"caf\xe9"),
+    "long": "/".join(["x" * 200] * 10),
+}
 _STOPPED_AT: Final = 1_700_000_000
 
 
@@ -56,30 +63,29 @@ def cases(extent: Extent) -> list[Case]:
     checks: dict[str, Callable[[Path], Findings]] = {
         "a worker is paused and goes on": _paused_worker,
         "a paused worker never goes on, and the run is told to stop": _stopped_worker,
-        "one core": partial(_with_limit, "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"),
-        "64 file descriptors, 8 workers": partial(_few_descriptors, (*SMALL, "--workers", "8")),
         "64 file descriptors, single files": partial(_few_descriptors, _SINGLE),
         "files of 64 KiB at most": _small_files,
         "16 MB of disk": partial(_small_disk, 16),
         "readers hold the journal open and mapped": _readers,
-        "the clock jumps": _clock_jumps,
         "the clock stands still": _clock_stands_still,
         "two starts at the same instant": _two_starts,
         "the folder is removed": partial(_folder_vanishes, False),
-        "the folder is replaced": partial(_folder_vanishes, True),
         "nobody reads the console": _full_pipe,
         "a read-only folder": _read_only,
-        "strange paths": _strange_paths,
-        "embedded": partial(_embedded, 2),
+        "strange paths": partial(_strange_paths, ("wide", "no text")),
+        "embedded": partial(_embedded, 1),
     }
     if extent == "long":
-        checks |= {f"{size} MB of disk": partial(_small_disk, size) for size in (*range(1, 25), 16)}
         checks |= {
-            f"{words} interrupts and resumes, {seed}": partial(_interrupts, words, seed)
-            for seed in range(2)
-            for words in [50]
+            "one core": _one_core,
+            "64 file descriptors, 8 workers": partial(_few_descriptors, (*SMALL, *_WORKERS)),
+            "the clock jumps": _clock_jumps,
+            "the folder is replaced": partial(_folder_vanishes, True),
+            "strange paths": partial(_strange_paths, tuple(_NAMES)),
+            "embedded": partial(_embedded, 20),
+            **{f"{size} MB of disk": partial(_small_disk, size) for size in range(1, 25)},
+            **{f"50 interrupts, {seed}": partial(_interrupts, 50, seed) for seed in range(2)},
         }
-        checks["embedded, 20 at once"] = partial(_embedded, 20)
     return [Case(FAMILY, name, check) for name, check in checks.items()]
 
 
@@ -240,7 +246,8 @@ def _with_limit(
     return findings
 
 
-_WORKERS: Final = ("--workers", "8")
+def _one_core(scratch: Path) -> Findings:
+    return _with_limit("os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])", scratch)
 
 
 def _few_descriptors(options: Sequence[str], scratch: Path) -> Findings:
@@ -459,15 +466,10 @@ def _read_only(scratch: Path) -> Findings:
     return findings
 
 
-def _strange_paths(scratch: Path) -> Findings:
+def _strange_paths(chosen: Sequence[str], scratch: Path) -> Findings:
     findings = Findings()
-    names = {
-        "wide": "ü 漢字 🚀 '\"$HOME",
-        "several lines": "one\ntwo\rthree\x1b[31m",
-        "no text": os.fsdecode(b"caf\xe9"),
-        "long": "/".join(["x" * 200] * 10),
-    }
-    for told, name in names.items():
+    for told in chosen:
+        name = _NAMES[told]
         findings.points += 1
         folder = scratch / told / name
         env = {"PYTHONIOENCODING": "ascii"} if told == "wide" else {}
