@@ -8,9 +8,10 @@ from typing import Final
 import damage
 import kills
 import pressure
+import sameness
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, damage, pressure)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, damage, pressure, sameness)
 
 
 def all_cases(extent: Extent) -> list[Case]:

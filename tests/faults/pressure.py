@@ -93,7 +93,7 @@ def cases(extent: Extent) -> list[Case]:
 
 
 @contextmanager
-def _started(
+def started(
     folder: Path,
     options: Sequence[str] = SMALL,
     *,
@@ -122,7 +122,7 @@ def _started(
             process.kill()
 
 
-def _ended(process: subprocess.Popen[str]) -> Ended:
+def ended_of(process: subprocess.Popen[str]) -> Ended:
     try:
         out, err = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -136,8 +136,8 @@ def _session(
     folder: Path, options: Sequence[str] = SMALL, *, env: Mapping[str, str] | None = None
 ) -> Ended:
     """Run the command once, with nothing beside its folder."""
-    with _started(folder, options, env=env) as process:
-        return _ended(process)
+    with started(folder, options, env=env) as process:
+        return ended_of(process)
 
 
 def _wait_for(happened: Callable[[], object]) -> None:
@@ -148,7 +148,7 @@ def _wait_for(happened: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def _workers_of(process: subprocess.Popen[str]) -> list[int]:
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
     """Return the worker processes of a run."""
     found = []
     try:
@@ -194,15 +194,15 @@ def _expect(
 def _paused_worker(scratch: Path) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
-    with _started(folder) as process:
-        _wait_for(lambda: _workers_of(process))
-        (worker, *_) = _workers_of(process)
+    with started(folder) as process:
+        _wait_for(lambda: workers_of(process))
+        (worker, *_) = workers_of(process)
         os.kill(worker, signal.SIGSTOP)
         _wait_for(lambda: _progress(folder))
         first = _progress(folder)["timestamp"]
         _wait_for(lambda: _progress(folder)["timestamp"] != first)  # it goes on telling how it is
         os.kill(worker, signal.SIGCONT)
-        ended = _ended(process)
+        ended = ended_of(process)
     _expect(findings, ended, 0)
     judge(folder, findings)
     return findings
@@ -211,13 +211,13 @@ def _paused_worker(scratch: Path) -> Findings:
 def _stopped_worker(scratch: Path) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
-    with _started(folder, (*SMALL, "--grace", "0.5")) as process:
-        _wait_for(lambda: _workers_of(process))
-        for worker in _workers_of(process):
+    with started(folder, (*SMALL, "--grace", "0.5")) as process:
+        _wait_for(lambda: workers_of(process))
+        for worker in workers_of(process):
             os.kill(worker, signal.SIGSTOP)
         _wait_for(lambda: committed_yet(folder))
         process.send_signal(signal.SIGTERM)
-        ended = _ended(process)
+        ended = ended_of(process)
     _expect(findings, ended, 143)
     if _progress(folder).get("status") != "interrupted":
         findings.wrong("progress.json does not say interrupted", ended)
@@ -238,8 +238,8 @@ def _with_limit(
 ) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
-    with _started(folder, options, before=before) as process:
-        ended = _ended(process)
+    with started(folder, options, before=before) as process:
+        ended = ended_of(process)
     _expect(findings, ended, 0, told)
     if ended.code == 0:
         judge(folder, findings, tuple(option for option in options if option not in _WORKERS))
@@ -259,8 +259,8 @@ def _small_files(scratch: Path) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
     before = "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))"
-    with _started(folder, before=before) as process:
-        ended = _ended(process)
+    with started(folder, before=before) as process:
+        ended = ended_of(process)
     _expect_failure(findings, ended, folder, "File too large")
     go_on(folder, findings)
     return findings
@@ -343,8 +343,8 @@ def _readers(scratch: Path) -> Findings:
 def _two_starts(scratch: Path) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
-    with _started(folder) as one, _started(folder) as other:
-        endings = [_ended(one), _ended(other)]
+    with started(folder) as one, started(folder) as other:
+        endings = [ended_of(one), ended_of(other)]
     endings.sort(key=lambda ended: ended.code or 0)
     _expect(findings, endings[0], 0)
     _expect(findings, endings[1], 2, err="in use by .*; wait for it or stop it")
@@ -355,15 +355,15 @@ def _two_starts(scratch: Path) -> Findings:
 def _folder_vanishes(replaced: bool, scratch: Path) -> Findings:
     findings = Findings(points=1)
     folder = scratch / "run"
-    with _started(folder) as process:
-        _wait_for(lambda: _workers_of(process))  # which takes a second until it writes
+    with started(folder) as process:
+        _wait_for(lambda: workers_of(process))  # which takes a second until it writes
         _wait_for(lambda: committed_yet(folder))
         folder.rename(scratch / "away")
         if replaced:
             folder.mkdir()
         else:
             shutil.rmtree(scratch / "away")
-        ended = _ended(process)
+        ended = ended_of(process)
     place = re.escape(str(folder))
     _expect(findings, ended, 1, err=rf"No such file or directory: {place}.* go on with: ")
     if replaced:
@@ -440,8 +440,8 @@ def _full_pipe(scratch: Path) -> Findings:
                 pass
         except BlockingIOError:
             os.set_blocking(writer, True)
-        with _started(folder, stdout=writer) as process:
-            ended = _ended(process)
+        with started(folder, stdout=writer) as process:
+            ended = ended_of(process)
     finally:
         os.close(reader)
         os.close(writer)
@@ -497,10 +497,10 @@ def _interrupts(count: int, seed: int, scratch: Path) -> Findings:
     for _ in range(count):
         there = committed_yet(folder)
         number = random.choice(list(codes))
-        with _started(folder, _LONG) as process:
+        with started(folder, _LONG) as process:
             time.sleep(random.uniform(0.1, 2.5))  # any moment
             process.send_signal(number)
-            ended = _ended(process)
+            ended = ended_of(process)
         findings.runs += 1
         early = number == signal.SIGINT and ended.code in (1, -signal.SIGINT)  # Python is starting
         if ended.code not in (0, codes[number], -number) and not early:
