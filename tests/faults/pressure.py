@@ -123,6 +123,7 @@ def started(
 
 
 def ended_of(process: subprocess.Popen[str]) -> Ended:
+    """Wait for the end of a command that was started."""
     try:
         out, err = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
