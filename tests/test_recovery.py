@@ -280,6 +280,29 @@ class TestInterrupted:
 
         assert layout.file(waiting) == caught.value.file
 
+    @pytest.mark.parametrize("missing", [None, 0])
+    def test_batches_are_never_made_of_records_whose_numbers_were_changed(
+        self, layout: Layout, missing: int | None
+    ) -> None:
+        """The file's digest tells, whether the records wait for a batch or one is made again."""
+        write_run(layout, 11, 11)
+        place = 9
+        if missing is not None:
+            layout.folder.batch_file(missing).unlink()
+            place = 2
+        change(
+            layout.file(0),
+            change_line(place + 1, lambda line: line.replace(b'"hosts":1', b'"hosts":2')),
+        )
+        assert LINES[place] not in journal_of(layout)
+
+        with nothing_changes(layout.folder.path), pytest.raises(JournalDamaged) as caught:
+            examine(layout, TOTAL)
+
+        assert (layout.file(0), "the bytes are not those that were committed") == (
+            *(caught.value.file, caught.value.problem),
+        )
+
     def test_a_file_ahead_of_the_checkpoint_may_be_gone(
         self, layout: Layout, undisturbed: Callable[[int], Any]
     ) -> None:

@@ -100,8 +100,10 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
     recovery.last_progress = _read_progress(layout)
     recovery.complete = _is_complete(layout, recovery, total)
-    if mission and not recovery.complete:
-        _check_waiting(layout, mission, checkpoint.mark)
+    if not recovery.complete:
+        _check_what_is_read(layout, recovery)
+        if mission:
+            _check_waiting(layout, mission, checkpoint.mark)
     if extent.missions > total and not recovery.complete:
         raise FolderError(
             layout.folder.path,
@@ -226,6 +228,28 @@ def _check_files(layout: Layout, recovery: Recovery) -> None:
             f"{layout.folder.batch_file(recovery.missing_batches[0]).name}; "
             "made again from the journal"
         )
+
+
+def _check_what_is_read(layout: Layout, recovery: Recovery) -> None:
+    """See that batches will be made of the bytes that were committed, wherever they are read."""
+    mark = recovery.checkpoint.mark
+    starts = [layout.batch_start(mark.missions)]
+    starts += [number * layout.batch_size for number in recovery.missing_batches]
+    needed = {
+        file_start
+        for start in starts
+        for file_start in range(
+            layout.file_start(start),
+            min(start + layout.batch_size, mark.missions),
+            layout.missions_per_file,
+        )
+    }
+    # The file that the next record belongs to was held against the checkpoint.
+    for entry in Ledger(layout.folder.ledger).entries():
+        if not entry.is_batch and entry.first in needed and entry.end <= mark.missions:
+            file = layout.folder.journal_file(entry.first)
+            if digest_of_beginning(file, entry.size) != entry.sha256:
+                raise _damage(layout, entry.first, entry.end)
 
 
 def _check_waiting(layout: Layout, mission: Mission, mark: Mark) -> None:

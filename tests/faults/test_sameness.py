@@ -15,9 +15,9 @@ from synexs_async import TeamMission
 GOLDEN_JOURNAL = "0613be1d55c3836ef48149cedba34798f137ca1181d1f769e98fd41dee85f0e9"
 GOLDEN_DATA_SET = "d98f4ea179cc74f4319f44c3c4814cb444f477fde38543a583b1e1ecdcf05e5a"
 WHAT_TO_DO = (
-    "the data of team missions, version 1, have changed. If that was not meant, mend it. If it "
-    "was, it is another mission kind: raise TeamMission.version, tell it in CHANGELOG.md, and only then "
-    "change the digests here"
+    "the data of team missions, version 1, have changed. If that was not meant, mend it. "
+    "If it was, it is another mission kind: raise TeamMission.version, tell it in CHANGELOG.md, "
+    "and only then change the digests here"
 )
 
 
