@@ -114,7 +114,7 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
     mission = TeamMission()
     mission.simulate(config.seed, 0, 1)  # makes what all blocks share
     setup = Setup(
-        folder=str(path),
+        folder=os.fsencode(path),
         parent=os.getppid(),
         batch_size=config.batch_size,
         sequence_length=config.sequence_length,

@@ -20,6 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
+def _shown(text: object) -> str:
+    """Return a name so that it can be told in a line, whatever it holds."""
+    name = str(text)
+    return name if name.isprintable() else repr(name)
+
+
 class SynexsError(Exception):
     """The base of every error that this package raises on purpose."""
 
@@ -40,8 +46,8 @@ class ScenarioError(UsageError):
     """A scenario says something that can't be simulated."""
 
     def __init__(self, source: str, key: str, problem: str) -> None:
-        shown = key if key.isprintable() else repr(key)
-        super().__init__(f"{source}: {shown}: {problem}" if key else f"{source}: {problem}")
+        shown = _shown(source)
+        super().__init__(f"{shown}: {_shown(key)}: {problem}" if key else f"{shown}: {problem}")
         self.source, self.key, self.problem = source, key, problem
 
 
@@ -49,7 +55,7 @@ class FolderError(UsageError):
     """An output folder can't be used as it is."""
 
     def __init__(self, folder: Path, problem: str) -> None:
-        super().__init__(f"{folder}: {problem}")
+        super().__init__(f"{_shown(folder)}: {problem}")
         self.folder, self.problem = folder, problem
 
 
@@ -83,7 +89,7 @@ class JournalDamaged(UsageError):
     """Committed records are gone or unreadable, in a way that no crash brings about."""
 
     def __init__(self, file: Path, line: int | None, problem: str) -> None:
-        place = f"{file}, line {line}" if line else f"{file}"
+        place = f"{_shown(file)}, line {line}" if line else _shown(file)
         super().__init__(
             f"{place}: {problem}. Restore the file from a copy, or add --no-resume to move this "
             "run into its archive folder and start anew"
@@ -109,7 +115,7 @@ class StorageFailed(RunFailed):
     """The operating system refused to read or write; the OSError is this error's cause."""
 
     def __init__(self, cause: OSError) -> None:
-        where = f": {cause.filename}" if cause.filename else ""
+        where = f": {_shown(cause.filename)}" if cause.filename else ""
         super().__init__(f"{cause.strerror or cause}{where}")
         self.errno = cause.errno
 

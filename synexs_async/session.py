@@ -19,10 +19,17 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
-from synexs_async.errors import MissionFailed, StorageFailed
+from synexs_async.errors import FolderError, MissionFailed, StorageFailed
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, adopt
+from synexs_async.storage.folder import (
+    MISSIONS_PER_FILE,
+    RunFile,
+    RunFolder,
+    adopt,
+    check_kinds,
+    settle,
+)
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout
 from synexs_async.storage.ledger import Ledger
@@ -73,7 +80,15 @@ def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
     wanted = RunFile(identity, config.team_id or derived_team_id(identity))
     run_file, archived = adopt(folder, wanted, resume=config.resume)
     layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
-    recovery = examine(layout, config.missions)
+    try:
+        check_kinds(folder)
+        recovery = examine(layout, config.missions, mission)
+    except OSError as error:
+        problem = (
+            f"can't be read: {error.strerror}; restore it from a copy, or choose another --output"
+        )
+        raise FolderError(Path(error.filename or folder.path), problem) from error
+    settle(folder, run_file)
     repair(layout, recovery)
     writer = JournalWriter(layout, recovery.checkpoint.mark)
     return Prepared(mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived)
@@ -110,7 +125,7 @@ class Session:
         self._pool = WorkerPool(
             config.worker_count,
             Setup(
-                folder=str(folder.path),
+                folder=os.fsencode(folder.path),
                 parent=os.getpid(),
                 batch_size=config.batch_size,
                 sequence_length=config.sequence_length,

@@ -64,7 +64,7 @@ def _serve(setup: Setup, rows: BatchRows) -> Reply:
             os._exit(1)  # orphaned: another process may have taken over the folder
         return Written(batch.write_batches(rows, setup), batch.cuda_is_available())
     except OSError as error:
-        name = None if error.filename is None else os.fsdecode(error.filename)
+        name = None if error.filename is None else os.fsencode(error.filename)
         return Refused(error.errno or 0, error.strerror or str(error), name)
     except Exception:
         return Broken(traceback.format_exc())

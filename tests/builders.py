@@ -6,6 +6,7 @@ batches fall together only now and then.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def rows_of(block: Block) -> BatchRows:
 def setup_of(layout: Layout, sequence_length: int = SEQUENCE_LENGTH) -> Setup:
     """Return what a worker is told first."""
     return Setup(
-        folder=str(layout.folder.path),
+        folder=os.fsencode(layout.folder.path),
         parent=0,
         batch_size=layout.batch_size,
         sequence_length=sequence_length,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from datasets import data_set, index_of, log_of, read_json
 from loguru import logger
 
 from synexs_async import (
+    Block,
     ConfigError,
     ErrorRecord,
     FolderInUse,
@@ -200,6 +202,29 @@ async def test_a_mission_that_raises_stops_the_run(tmp_path: Path) -> None:
 
     mended = RunConfig(missions=200, output=tmp_path, mission=AirMission())
     assert (await run(mended)).new_missions == 70
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("duration", float("nan")), ("efficiency", float("inf"))]
+)
+async def test_a_metric_that_is_no_finite_number_is_an_error(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    """It would make sums that no checkpoint can hold; the mission and the metric are named."""
+
+    class Endless(AirMission):
+        def read(self, first: int, lines: Sequence[bytes]) -> Block:
+            """Let mission 5 have the metric."""
+            block = super().read(first, lines)
+            block.metrics[name][block.metrics[name] == 5] = value
+            return block
+
+    with pytest.raises(MissionFailed) as caught:
+        await run(RunConfig(missions=9, output=tmp_path, mission=Endless()))
+
+    told = f"mission 5 raised ValueError: {name}: expected a finite number, not {value}"
+    assert str(caught.value).startswith(told)
+    assert 5 == read_json(tmp_path / "progress.json")["mission_current"]
 
 
 async def test_errors_can_be_recorded(tmp_path: Path) -> None:

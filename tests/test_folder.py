@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,15 @@ from builders import identity_of_tests, nothing_changes
 from datasets import everything, read_json
 
 from synexs_async import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.folder import RunFile, RunFolder, acquire, adopt, read_run_file
+from synexs_async.storage.folder import (
+    RunFile,
+    RunFolder,
+    acquire,
+    adopt,
+    check_kinds,
+    read_run_file,
+    settle,
+)
 
 RUN = RunFile(identity_of_tests(), "tests")
 OTHER = RunFile(msgspec.structs.replace(RUN.identity, seed=8), "others")
@@ -31,7 +40,9 @@ def claim(path: Path, run: RunFile = RUN, *, resume: bool = True) -> tuple[RunFi
     """Lock a folder, make it that of a run, and let it go."""
     folder = RunFolder(path)
     with acquire(folder):
-        return adopt(folder, run, resume=resume)
+        run_file, archived = adopt(folder, run, resume=resume)
+        settle(folder, run_file)
+        return run_file, archived
 
 
 def fill(path: Path) -> dict[str, bytes | None]:
@@ -192,6 +203,36 @@ class TestPlace:
         claim(tmp_path)
 
         assert before == everything(tmp_path)
+
+
+class TestKinds:
+    """What bears the name of a part of the run is what it has to be."""
+
+    @pytest.mark.parametrize(
+        "name", [*PARTS, "batches/batch_000000.pt", "missions/mission_0.jsonl"]
+    )
+    @pytest.mark.parametrize("what", ["other kind", "link to itself"])
+    def test_anything_else_is_refused_by_name(self, tmp_path: Path, name: str, what: str) -> None:
+        """A folder where a file belongs, a file where a folder does, a link that leads nowhere."""
+        fill(tmp_path)
+        path = tmp_path / name
+        is_folder = path.is_dir()
+        if is_folder:
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if what == "link to itself":
+            path.symlink_to(path.name)
+        elif is_folder:
+            path.write_text("a file")
+        else:
+            path.mkdir()
+
+        with pytest.raises(FolderError) as caught:
+            check_kinds(RunFolder(tmp_path))
+
+        kind = "folder" if is_folder else "file"
+        assert f"{path}: is no {kind}, as a run needs it to be; move it away" == str(caught.value)
 
 
 class TestIdentity:

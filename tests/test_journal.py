@@ -18,7 +18,14 @@ from synexs_async import Block, FolderError, JournalDamaged, RunConfig, read_jou
 from synexs_async.config import MissionFiles, identity_of
 from synexs_async.missions.failed import error_block, is_error, read_block
 from synexs_async.missions.mission import ERROR_LABEL
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, acquire, adopt
+from synexs_async.storage.folder import (
+    MISSIONS_PER_FILE,
+    RunFile,
+    RunFolder,
+    acquire,
+    adopt,
+    settle,
+)
 from synexs_async.storage.journal import (
     Extent,
     JournalReader,
@@ -534,7 +541,9 @@ def claim(path: Path, mission_files: MissionFiles) -> Layout:
     folder = RunFolder(path)
     config = RunConfig(output=path, seed=SEED, mission_files=mission_files)
     with acquire(folder):
-        adopt(folder, RunFile(identity_of(config, MISSION), "tests"), resume=True)
+        run_file = RunFile(identity_of(config, MISSION), "tests")
+        adopt(folder, run_file, resume=True)
+        settle(folder, run_file)
     return Layout(folder, MISSIONS_PER_FILE[mission_files], config.batch_size)
 
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from synexs_async.missions.team_features import FEATURE_NAMES
 from synexs_async.storage.index import dataset_digest, write_index
 from synexs_async.storage.journal import Layout
-from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.storage.ledger import Entry, Ledger, encode_line
 
 
 def journal_entry(number: int) -> Entry:
@@ -53,7 +53,9 @@ garbage = st.sampled_from(
         b"\x00\x00\x00\n",
         b"\xff\xfe\n",
         b'"text"\n',
-        msgspec.json.encode(batch_entry(1))[:-5] + b"\n",
+        encode_line(batch_entry(1))[:-5] + b"\n",
+        msgspec.json.encode(batch_entry(1)) + b"\n",
+        encode_line(batch_entry(1)).replace(b'"size":2001', b'"size":2002'),
         msgspec.json.encode({**msgspec.to_builtins(batch_entry(1)), "more": 1}) + b"\n",
     ]
 )
@@ -86,8 +88,8 @@ class TestLedger:
 
         lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
 
-        journal_keys = ["file", "first", "missions", "size", "sha256"]
-        assert [journal_keys, [*journal_keys, "content_sha256", "rows"]] == [
+        keys = ["file", "first", "missions", "size", "sha256"]
+        assert [[*keys, "check"], [*keys, "content_sha256", "rows", "check"]] == [
             list(line) for line in lines
         ]
         assert ["missions/mission_000000000.jsonl", "batches/batch_000003.pt"] == [
@@ -112,7 +114,7 @@ class TestLedger:
     ) -> None:
         """A damaged line costs its own file's entry, and no other."""
         with new_layout() as layout:
-            lines = [msgspec.json.encode(entry) + b"\n" for entry in entries]
+            lines = [encode_line(entry) for entry in entries]
             for _ in range(3):
                 lines.insert(data.draw(st.integers(0, len(lines))), data.draw(garbage))
             layout.folder.ledger.write_bytes(b"".join(lines))

@@ -7,9 +7,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from builders import (
     BATCH_SIZE,
+    MISSION,
+    TIME,
     go_on,
     layout_in,
     missions,
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 
 from synexs_async import FolderError, JournalDamaged
 from synexs_async.missions.statistics import Statistics
-from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint
+from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from synexs_async.storage.files import temporary_path
 from synexs_async.storage.journal import Layout, Mark
 from synexs_async.storage.ledger import Ledger
@@ -76,6 +79,17 @@ def change_line(number: int, how: Change) -> Change:
         return b"".join(lines)
 
     return changed
+
+
+def rewrite(layout: Layout, checkpoint: Checkpoint) -> None:
+    """Write another checkpoint, its checksum right."""
+    write_checkpoint(
+        layout.folder.checkpoint,
+        checkpoint,
+        timestamp=TIME,
+        journal_file="mission_000000020.jsonl",
+        batch_size=BATCH_SIZE,
+    )
 
 
 def garble(line: bytes) -> bytes:
@@ -220,6 +234,75 @@ class TestInterrupted:
         assert b"".join(LINES[:bad]) == journal_of(layout)
         assert undisturbed(TOTAL) == finished(layout)
 
+    @pytest.mark.parametrize("bad", [12, 19, 20, 24])
+    @pytest.mark.parametrize(
+        ("there", "instead"),
+        [
+            (b'"training_label":', b'"training_lapel":'),
+            (b'"training_label":', b'"training_label":7'),
+            (b'"duration":', b'"duration":-1e308,"durat":'),
+        ],
+    )
+    def test_a_record_ahead_of_the_checkpoint_that_is_none_of_the_kind_is_cut_off(
+        self,
+        layout: Layout,
+        there: bytes,
+        instead: bytes,
+        bad: int,
+        undisturbed: Callable[[int], Any],
+    ) -> None:
+        """Valid JSON with the right index may still be no record that can be read."""
+        write_run(layout, 25, 12)
+        change(
+            layout.file(bad),
+            change_line(bad % 10 + 1, lambda line: line.replace(there, instead, 1)),
+        )
+
+        with nothing_changes(layout.folder.path):
+            recovery = examine(layout, TOTAL, MISSION)
+
+        assert bad == recovery.extent.missions
+        assert f"line {bad % 10 + 1}: record {bad} is not valid: " in recovery.warnings[0]
+        go_on(layout, recovery, TOTAL)
+        assert undisturbed(TOTAL) == (data_set(layout.folder.path), index_of(layout.folder.path))
+
+    @pytest.mark.parametrize("waiting", [8, 9])
+    @pytest.mark.parametrize("damage", [garble, lambda line: line.replace(b"status", b"stains")])
+    def test_a_damaged_record_that_waits_for_a_batch_is_refused_by_name(
+        self, layout: Layout, waiting: int, damage: Change
+    ) -> None:
+        """It would be the first to be read, in the middle of the run."""
+        write_run(layout, 11, 11)
+        change(layout.file(waiting), change_line(waiting + 1, damage))
+
+        with nothing_changes(layout.folder.path), pytest.raises(JournalDamaged) as caught:
+            examine(layout, TOTAL, MISSION)
+
+        assert layout.file(waiting) == caught.value.file
+
+    @pytest.mark.parametrize("missing", [None, 0])
+    def test_batches_are_never_made_of_records_whose_numbers_were_changed(
+        self, layout: Layout, missing: int | None
+    ) -> None:
+        """The file's digest tells, whether the records wait for a batch or one is made again."""
+        write_run(layout, 11, 11)
+        place = 9
+        if missing is not None:
+            layout.folder.batch_file(missing).unlink()
+            place = 2
+        change(
+            layout.file(0),
+            change_line(place + 1, lambda line: line.replace(b'"hosts":1', b'"hosts":2')),
+        )
+        assert LINES[place] not in journal_of(layout)
+
+        with nothing_changes(layout.folder.path), pytest.raises(JournalDamaged) as caught:
+            examine(layout, TOTAL)
+
+        assert (layout.file(0), "the bytes are not those that were committed") == (
+            *(caught.value.file, caught.value.problem),
+        )
+
     def test_a_file_ahead_of_the_checkpoint_may_be_gone(
         self, layout: Layout, undisturbed: Callable[[int], Any]
     ) -> None:
@@ -291,6 +374,47 @@ class TestCheckpoint:
 
         assert (0, 25) == (recovery.checkpoint.mark.missions, recovery.extent.missions)
         assert recovery.warnings[0].startswith("checkpoint.json ")
+        assert undisturbed(TOTAL) == finished(layout)
+
+    @pytest.mark.parametrize(
+        ("lie", "told"),
+        [
+            ({"missions": 24}, "the journal: expected mission 23, found 24"),
+            ({"missions": 26}, "the journal: expected mission 25, found 24"),
+            ({"batch_offset": 1}, "the journal: the line is no record"),
+            ({"batch_offset": 0}, "the journal: expected mission 24, found 20"),
+        ],
+    )
+    def test_a_checkpoint_that_contradicts_the_journal_costs_no_data(
+        self, layout: Layout, lie: dict[str, int], told: str, undisturbed: Callable[[int], Any]
+    ) -> None:
+        """Its checksum may be right all the same; to believe it would cut off records."""
+        write_run(layout, 25, 25)
+        checkpoint = read_checkpoint(layout.folder.checkpoint)
+        assert checkpoint is not None
+        mark = msgspec.structs.replace(checkpoint.mark, **lie)
+        counted = msgspec.structs.replace(
+            checkpoint.statistics, error_count=mark.missions - 25, success_count=0
+        )
+        counted.error_count += checkpoint.statistics.success_count
+        rewrite(layout, msgspec.structs.replace(checkpoint, mark=mark, statistics=counted))
+
+        recovery = found(layout)
+
+        assert (0, 25) == (recovery.checkpoint.mark.missions, recovery.extent.missions)
+        assert recovery.warnings[0].startswith(f"checkpoint.json contradicts {told}")
+        assert undisturbed(TOTAL) == finished(layout)
+
+    def test_a_checkpoint_that_contradicts_itself_costs_no_data(
+        self, layout: Layout, undisturbed: Callable[[int], Any]
+    ) -> None:
+        """It counts other missions than it speaks of."""
+        write_run(layout, 25, 25)
+        checkpoint = read_checkpoint(layout.folder.checkpoint)
+        assert checkpoint is not None
+        rewrite(layout, msgspec.structs.replace(checkpoint, statistics=Statistics()))
+
+        assert found(layout).warnings[0].startswith("checkpoint.json contradicts itself")
         assert undisturbed(TOTAL) == finished(layout)
 
     @pytest.mark.parametrize("damaged", [0, 9, 10, 23])

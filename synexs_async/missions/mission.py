@@ -78,11 +78,30 @@ class Block:
         )
 
 
+def check_block(block: Block) -> Block:
+    """Return a block that can be counted and kept; ValueError where it can't.
+
+    Of an infinite sum, or one that is not a number, JSON can't tell: such a checkpoint could not be
+    read again.
+    """
+    labels = {*block.labels.tolist()} - {ERROR_LABEL, *range(len(LABEL_NAMES))}
+    if labels:
+        expected = ", ".join(f"{label} ({name})" for label, name in enumerate(LABEL_NAMES))
+        raise ValueError(f"label {labels.pop()}: expected {expected}")
+    for name, values in block.metrics.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{name}: expected a finite number, not {values[~np.isfinite(values)][0]}"
+            )
+    return block
+
+
 class Mission(Protocol):
     """A mission kind with its parameters.
 
     `read(first, simulate(seed, first, n).lines)` must equal `simulate(seed, first, n)`: batches
-    that are lost are made again from the journal.
+    that are lost are made again from the journal. Metrics are finite: a mission with another one
+    counts as one whose own code raised.
     """
 
     @property

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from synexs_async.missions.mission import ERROR_LABEL, METRIC_NAMES, Block
+
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Statistics(Struct, forbid_unknown_fields=True):
     """Counts of outcomes, and sums of what is averaged over the missions without an error."""
 
-    success_count: int = 0
-    failure_count: int = 0
-    abort_count: int = 0
-    error_count: int = 0
+    success_count: Count = 0
+    failure_count: Count = 0
+    abort_count: Count = 0
+    error_count: Count = 0
     duration_sum: float = 0.0
     efficiency_sum: float = 0.0
     coordination_sum: float = 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ torch.set_num_threads(1)  # there is a worker for each core already
 
 def write_batches(rows: BatchRows, setup: Setup) -> list[Entry]:
     """Write rows as batches, each under its name, and return their ledger entries."""
-    folder = RunFolder(Path(setup.folder))
+    folder = RunFolder(Path(os.fsdecode(setup.folder)))
     labels = np.frombuffer(rows.labels, np.int64)
     features = np.frombuffer(rows.features, np.float32).reshape(
         len(labels), setup.feature_rows, setup.feature_columns

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from synexs_async.missions.statistics import Statistics
+from synexs_async.missions.statistics import Count, Statistics
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.journal import Mark
 
@@ -56,16 +56,16 @@ class JournalPoint(Struct, forbid_unknown_fields=True):
     """`journal`: see `Mark`; `file` is the one that the next record belongs to."""
 
     file: str
-    offset: int
+    offset: Count
     sha256: str
-    batch_offset: int
+    batch_offset: Count
 
 
 class CheckpointFile(Struct, forbid_unknown_fields=True):
     """The content of checkpoint.json; `checksum` is of the rest, encoded as JSON."""
 
     timestamp: str
-    missions_completed: int
+    missions_completed: Count
     stats: CheckpointStats
     team_stats: dict[str, float]
     sums: Statistics

@@ -28,7 +28,8 @@ def temporary_path(path: Path) -> Path:
 
 def temporary_files(folder: Path) -> Iterator[Path]:
     """Find what writers that were killed have left behind."""
-    return (path for path in folder.glob(f".*{_SUFFIX}") if _TEMPORARY.fullmatch(path.name))
+    names = folder.glob(f".*{_SUFFIX}")
+    return (path for path in names if _TEMPORARY.fullmatch(path.name) and path.is_file())
 
 
 def remove_temporary_files(folder: Path) -> None:

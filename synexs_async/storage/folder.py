@@ -30,6 +30,7 @@ _PARTS: Final = (
     "models",
     "run.json",  # last: while it is there, the folder is known to be ours
 )
+_FOLDERS: Final = frozenset({"logs", "missions", "batches", "models"})
 _LOCK: Final = "run.lock"
 _ARCHIVE: Final = "archive"
 _HALF_ARCHIVED: Final = ".partial"
@@ -119,15 +120,16 @@ def acquire(folder: RunFolder) -> FileLock:
 
 
 def adopt(folder: RunFolder, wanted: RunFile, *, resume: bool) -> tuple[RunFile, Path | None]:
-    """Make the folder that of the `wanted` run; it must be locked.
+    """See that the folder holds the `wanted` run, or is free for it; it must be locked.
 
     Returns:
-        The run that the folder holds now (with the team id that it began with), and where an old
-        one was moved to, if one was.
+        The run as the folder knows it (with the team id that it began with), and where an old one
+        was moved to, if one was.
 
     Raises:
         IdentityMismatch: it holds another run, which was left as it is.
     """
+    _expect_kind(folder.path / _ARCHIVE, is_folder=True)
     archived = _finish_archiving(folder)
     there = _read_run_file(folder)
     if there is not None and not resume:
@@ -140,11 +142,28 @@ def adopt(folder: RunFolder, wanted: RunFile, *, resume: bool) -> tuple[RunFile,
         wanted = there
     holder = f"process {os.getpid()} on {socket.gethostname()}\n"
     (folder.path / _LOCK).write_text(holder, "utf-8")
-    folder.create_parts()
-    if there is None:
-        content = msgspec.json.format(msgspec.json.encode(wanted))
-        replace_file(folder.run_file, content + b"\n", durable=True)
     return wanted, archived
+
+
+def check_kinds(folder: RunFolder) -> None:
+    """See that files are where a run expects files, and folders where it expects folders.
+
+    Raises:
+        FolderError: something else bears the name of a part of the run.
+    """
+    for name in _PARTS:
+        _expect_kind(folder.path / name, is_folder=name in _FOLDERS)
+    for part, pattern in ((folder.missions, "mission_*.jsonl"), (folder.batches, "[bt]*_*.*")):
+        for path in part.glob(pattern):
+            _expect_kind(path, is_folder=False)
+
+
+def settle(folder: RunFolder, run_file: RunFile) -> None:
+    """Make what the run needs in its folder, and say there whose it is, where that is missing."""
+    folder.create_parts()
+    if not folder.run_file.exists():
+        content = msgspec.json.format(msgspec.json.encode(run_file))
+        replace_file(folder.run_file, content + b"\n", durable=True)
 
 
 def read_run_file(folder: RunFolder) -> RunFile:
@@ -167,6 +186,13 @@ def _is_ours(folder: RunFolder) -> bool:
     return names <= beginning | parts or any(_archived(folder))
 
 
+def _expect_kind(path: Path, *, is_folder: bool) -> None:
+    there = os.path.lexists(path)
+    if there and not (path.is_dir() if is_folder else path.is_file()):
+        kind = "folder" if is_folder else "file"
+        raise FolderError(path, f"is no {kind}, as a run needs it to be; move it away")
+
+
 def _archived(folder: RunFolder) -> Iterator[Path]:
     return (folder.path / _ARCHIVE).glob("*/run.json")
 
@@ -187,7 +213,7 @@ def _read_run_file(folder: RunFolder) -> RunFile | None:
         return msgspec.json.decode(folder.run_file.read_bytes(), type=RunFile)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FolderError(
             folder.path,
             f"run.json can't be read ({error}); restore it from a copy, or choose another --output",
@@ -237,7 +263,7 @@ def _finish_archiving(folder: RunFolder) -> Path | None:
         flush_folder(half.parent)
         flush_folder(folder.path)
         for part in _PARTS:
-            if (folder.path / part).exists():
+            if os.path.lexists(folder.path / part):
                 (folder.path / part).rename(half / part)
         flush_folder(half)
         flush_folder(folder.path)

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import decode_error, is_error, read_block
-from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.mission import Block, Mission, check_block
 from synexs_async.missions.records import ErrorRecord, MissionRecord
 from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 _READ_SIZE: Final = 1 << 20
+_CHECKED_TOGETHER: Final = 256
+
+
+_TYPICAL_LINE: Final = 4096
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,13 +229,34 @@ def measure(layout: Layout, missions: int, offset: int) -> Extent:
             return extent
 
 
+def check_content(layout: Layout, mission: Mission, mark: Mark, extent: Extent) -> Extent:
+    """Shorten what lies between `mark` and `extent` to the lines that `mission` can read."""
+    first = mark.missions
+    lines = read_lines(layout, first, extent.missions, mark.offset)
+    while chunk := list(islice(lines, _CHECKED_TOGETHER)):
+        try:
+            block_of(layout, mission, first, chunk)
+            first += len(chunk)
+        except JournalDamaged:
+            for line in chunk:
+                try:
+                    block_of(layout, mission, first, [line])
+                except JournalDamaged as error:
+                    place = first - layout.file_start(first) + 1
+                    follows = first + 1 < extent.missions or extent.valid_follows
+                    offset = offset_of(layout, first)
+                    return Extent(first, offset, error.problem, place, follows)
+                first += 1
+    return extent
+
+
 def problem_of(line: bytes, expected: int) -> str:
     """Say what is wrong with a line, "" where it is the record of mission `expected`."""
     if not line.endswith(b"\n"):
         return "the line is torn"
     try:
         number = _decode_head(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"the line is no record: {error}"
     return "" if number == expected else f"expected mission {expected}, found {number}"
 
@@ -273,9 +299,11 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
 def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of committed lines again; JournalDamaged where their content is not valid."""
     try:
-        return read_block(mission, first, lines)
-    except (ValueError, LookupError, msgspec.MsgspecError) as error:
-        problem = f"one of the records {first} to {first + len(lines) - 1} is not valid: {error}"
+        return check_block(read_block(mission, first, lines))
+    except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError) as error:
+        last = first + len(lines) - 1
+        which = f"record {first}" if first == last else f"one of the records {first} to {last}"
+        problem = f"{which} is not valid: {error}"
         raise JournalDamaged(layout.file(first), None, problem) from error
 
 
@@ -315,6 +343,19 @@ def digest_file(layout: Layout, first: int) -> Entry:
         size=size,
         sha256=digest.hexdigest(),
     )
+
+
+def line_before(file: Path, offset: int) -> bytes:
+    """Return the line that ends at `offset`."""
+    size = 0
+    with file.open("rb") as content:
+        while True:
+            size = min(2 * size or _TYPICAL_LINE, offset)
+            content.seek(offset - size)
+            end = content.read(size)
+            start = end.rfind(b"\n", 0, -1) + 1
+            if start or size == offset:
+                return end[start:]
 
 
 def digest_of_beginning(file: Path, size: int) -> str | None:
@@ -378,7 +419,7 @@ def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
         try:
             if line.endswith(b"\n") and _decode_head(line).mission_number > missions:
                 return True
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     return False
 

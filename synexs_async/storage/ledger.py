@@ -2,15 +2,18 @@
 
 Only files that will never change are entered: whole batches and whole journal files. Entries of
 batches stand in their order, and so do those of journal files, so that the index can be made in
-one pass, whatever the size of the run.
+one pass, whatever the size of the run. Each line bears a checksum of its own: what it says of a
+file is not looked up again, so a damaged line must not be taken at its word.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -44,8 +47,30 @@ class Entry(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defa
         return self.first + self.missions
 
 
+_CHECK: Final = b',"check":"'
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
+
+
+def encode_line(entry: Entry) -> bytes:
+    """Return an entry's line, its checksum as the last member."""
+    body = _encode(entry)[:-1]
+    return body + _ending(body)
+
+
+def decode_line(line: bytes) -> Entry | None:
+    """Return a line's entry, None where it is torn, damaged, or none at all."""
+    body, separator, _ = line.rpartition(_CHECK)
+    if not separator or line != body + _ending(body):
+        return None
+    try:
+        return _decode(body + b"}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _ending(body: bytes) -> bytes:
+    return b'%b%08x"}\n' % (_CHECK, zlib.crc32(body))
 
 
 class Ledger:
@@ -57,7 +82,7 @@ class Ledger:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries at the end, in one write."""
-        lines = b"".join(_encode(entry) + b"\n" for entry in entries)
+        lines = b"".join(map(encode_line, entries))
         if not lines:
             return
         with self._changing:
@@ -72,17 +97,13 @@ class Ledger:
         return (entry for entry in self.lines() if entry is not None)
 
     def lines(self) -> Iterator[Entry | None]:
-        """Read the lines; one that is no entry, or torn, is None."""
+        """Read the lines; one that is no entry, torn or damaged, is None."""
         try:
             lines = self.path.open("rb")
         except FileNotFoundError:
             return
         with lines:
-            for line in lines:
-                try:
-                    yield _decode(line) if line.endswith(b"\n") else None
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    yield None
+            yield from map(decode_line, lines)
 
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
         """Write the ledger anew, durably, with the wanted entries alone."""
@@ -98,7 +119,7 @@ class Ledger:
             self._replace(_merge(self.entries(), additions))
 
     def _replace(self, entries: Iterable[Entry]) -> None:
-        replace_file(self.path, (_encode(entry) + b"\n" for entry in entries), durable=True)
+        replace_file(self.path, map(encode_line, entries), durable=True)
 
 
 def _merge(entries: Iterable[Entry], additions: Iterable[Entry]) -> Iterator[Entry]:

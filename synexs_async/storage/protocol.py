@@ -16,7 +16,7 @@ HEADER_BYTES: Final = 4
 class Setup(Struct, frozen=True):
     """The first frame to a worker: what all its batches have in common."""
 
-    folder: str
+    folder: bytes  # a path need not be text
     parent: int
     batch_size: int
     sequence_length: int
@@ -68,7 +68,7 @@ class Refused(Struct, frozen=True, tag=True):
 
     errno: int
     strerror: str
-    filename: str | None
+    filename: bytes | None
 
 
 class Broken(Struct, frozen=True, tag=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from synexs_async.errors import FolderError, JournalDamaged
+from synexs_async.missions.mission import Mission
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from synexs_async.storage.files import temporary_files
@@ -20,10 +21,15 @@ from synexs_async.storage.journal import (
     Extent,
     Layout,
     Mark,
+    block_of,
+    check_content,
     cut,
     digest_file,
     digest_of_beginning,
+    line_before,
     measure,
+    problem_of,
+    read_lines,
 )
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.progress import Progress, read_progress, timestamp
@@ -59,8 +65,10 @@ class Recovery:
         return min([self.checkpoint.mark.missions, *missing])
 
 
-def examine(layout: Layout, total: int) -> Recovery:
+def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recovery:
     """Find out where a run of `total` missions can go on; nothing is changed.
+
+    Ahead of the checkpoint a line counts only if `mission` can read its record, where it is given.
 
     Raises:
         JournalDamaged: committed records are gone or unreadable.
@@ -71,7 +79,7 @@ def examine(layout: Layout, total: int) -> Recovery:
     is_missing = checkpoint is None
     if checkpoint is None:
         checkpoint = Checkpoint(Mark(), Statistics())
-        extent = measure(layout, 0, 0)
+        extent = _measure(layout, checkpoint.mark, mission)
         if extent.valid_follows:
             raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
         if extent.missions:
@@ -80,7 +88,7 @@ def examine(layout: Layout, total: int) -> Recovery:
                 "missions, and their batches are written again"
             )
     else:
-        extent = measure(layout, checkpoint.mark.missions, checkpoint.mark.offset)
+        extent = _measure(layout, checkpoint.mark, mission)
     if extent.problem:
         file = layout.file(extent.missions)
         warnings.append(f"{file}, line {extent.line}: {extent.problem}; cut off from there")
@@ -101,6 +109,10 @@ def examine(layout: Layout, total: int) -> Recovery:
             checkpoint, dataset_sha256="", last_batch_size=0
         )
         recovery.checkpoint_is_stale = True
+    if not recovery.complete:
+        _check_what_is_read(layout, recovery)
+        if mission:
+            _check_waiting(layout, mission, checkpoint.mark)
     if extent.missions > total and not recovery.complete:
         raise FolderError(
             layout.folder.path,
@@ -151,7 +163,34 @@ def _read_checkpoint(layout: Layout, warnings: list[str]) -> Checkpoint | None:
     file = layout.file(mark.missions)
     if digest_of_beginning(file, mark.offset) != mark.sha256:
         raise _damage(layout, layout.file_start(mark.missions), mark.missions)
+    if problem := _contradiction(layout, checkpoint):
+        name = layout.folder.checkpoint.name
+        warnings.append(f"{name} contradicts {problem}; the journal is read instead")
+        return None
     return checkpoint
+
+
+def _contradiction(layout: Layout, checkpoint: Checkpoint) -> str:
+    """Say what a checkpoint contradicts, "" where its numbers agree: they may lie all the same."""
+    mark = checkpoint.mark
+    if checkpoint.statistics.missions != mark.missions:
+        return "itself: its missions are not as many as it counts"
+    if mark.offset:
+        line = line_before(layout.file(mark.missions), mark.offset)
+        problem = problem_of(line, mark.missions - 1)
+    else:
+        problem = "" if mark.missions % layout.missions_per_file == 0 else "no record is before it"
+    first = layout.batch_start(mark.missions)
+    if not problem and layout.file_start(mark.missions) <= first < mark.missions:
+        with layout.file(first).open("rb") as lines:
+            lines.seek(mark.batch_offset)
+            problem = problem_of(lines.readline(), first)
+    return problem and f"the journal: {problem}"
+
+
+def _measure(layout: Layout, mark: Mark, mission: Mission | None) -> Extent:
+    extent = measure(layout, mark.missions, mark.offset)
+    return check_content(layout, mission, mark, extent) if mission else extent
 
 
 class _LedgerCheck:
@@ -211,6 +250,36 @@ def _check_files(layout: Layout, recovery: Recovery) -> None:
             f"{layout.folder.batch_file(recovery.missing_batches[0]).name}; "
             "made again from the journal"
         )
+
+
+def _check_what_is_read(layout: Layout, recovery: Recovery) -> None:
+    """See that batches will be made of the bytes that were committed, wherever they are read."""
+    mark = recovery.checkpoint.mark
+    starts = [layout.batch_start(mark.missions)]
+    starts += [number * layout.batch_size for number in recovery.missing_batches]
+    needed = {
+        file_start
+        for start in starts
+        for file_start in range(
+            layout.file_start(start),
+            min(start + layout.batch_size, mark.missions),
+            layout.missions_per_file,
+        )
+    }
+    # The file that the next record belongs to was held against the checkpoint.
+    for entry in Ledger(layout.folder.ledger).entries():
+        if not entry.is_batch and entry.first in needed and entry.end <= mark.missions:
+            file = layout.folder.journal_file(entry.first)
+            if digest_of_beginning(file, entry.size) != entry.sha256:
+                raise _damage(layout, entry.first, entry.end)
+
+
+def _check_waiting(layout: Layout, mission: Mission, mark: Mark) -> None:
+    """See that the records that wait for a batch can be read: the run begins with them."""
+    first = layout.batch_start(mark.missions)
+    if first < mark.missions:
+        lines = list(read_lines(layout, first, mark.missions, mark.batch_offset))
+        block_of(layout, mission, first, lines)
 
 
 def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:

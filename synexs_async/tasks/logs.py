@@ -90,7 +90,9 @@ async def _write(path: Path, lines: LineQueue[str], log: Logger) -> None:
     thread = ThreadPoolExecutor(1, "log")
     with anyio.CancelScope(shield=True):
         try:
-            async with aiofiles.open(path, "a", encoding="utf-8", executor=thread) as file:
+            async with aiofiles.open(
+                path, "a", encoding="utf-8", errors="backslashreplace", executor=thread
+            ) as file:
                 while taken := await lines.take():
                     if lines.dropped:
                         taken.append(f"{lines.dropped} lines are missing: too many came at once\n")

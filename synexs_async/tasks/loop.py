@@ -16,7 +16,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from synexs_async.config import OnError
 from synexs_async.errors import MissionFailed
 from synexs_async.missions.failed import error_block
-from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.mission import Block, Mission, check_block
 from synexs_async.storage.journal import Layout, Mark, block_of, read_lines
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _simulate(
 ) -> Iterator[Block]:
     """Simulate missions together, or one at a time where one of them raises."""
     try:
-        block = mission.simulate(seed, first, count)
+        block = check_block(mission.simulate(seed, first, count))
     except Exception as error:
         if count > 1:
             for index in range(first, first + count):

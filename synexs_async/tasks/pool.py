@@ -97,7 +97,8 @@ class WorkerPool:
                 case Written():
                     return reply
                 case Refused():
-                    raise OSError(reply.errno, reply.strerror, reply.filename)
+                    name = None if reply.filename is None else os.fsdecode(reply.filename)
+                    raise OSError(reply.errno, reply.strerror, name)
                 case Broken():
                     raise WorkerFailed(f"a worker process can't work:\n{reply.traceback}")
         raise WorkerFailed(

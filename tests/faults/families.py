@@ -6,12 +6,23 @@ from types import ModuleType
 from typing import Final
 
 import archiving
+import damage
 import errors
 import kills
 import power
+import pressure
+import sameness
 from harness import Case, Extent
 
-_FAMILIES: Final[tuple[ModuleType, ...]] = (kills, errors, archiving, power)
+_FAMILIES: Final[tuple[ModuleType, ...]] = (
+    kills,
+    errors,
+    archiving,
+    power,
+    damage,
+    pressure,
+    sameness,
+)
 
 
 def all_cases(extent: Extent) -> list[Case]:
