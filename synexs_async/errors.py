@@ -16,6 +16,7 @@ SynexsError
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,9 +85,11 @@ class JournalDamaged(UsageError):
 
     def __init__(self, file: Path, line: int | None, problem: str) -> None:
         place = f"{file}, line {line}" if line else f"{file}"
+        folder = shlex.quote(str(file.parent.parent))
         super().__init__(
-            f"{place}: {problem}. Restore the file from a copy, or add --no-resume to move this "
-            "run into its archive folder and start anew"
+            f"{place}: {problem}. Mend it with `python -m synexs_async verify {folder} --repair`, "
+            "restore the file from a copy, or add --no-resume to move this run into its archive "
+            "folder and start anew"
         )
         self.file, self.line, self.problem = file, line, problem
 

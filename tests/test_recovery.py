@@ -497,7 +497,7 @@ class TestDamage:
 
         message = str(caught.value)
         assert message.startswith(f"{layout.file(20)}, line 3: the line is no record")
-        assert "Restore the file from a copy, or add --no-resume" in message
+        assert "restore the file from a copy, or add --no-resume" in message
 
 
 class TestComplete:

@@ -80,6 +80,10 @@ class Ledger:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     yield None
 
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Write the ledger anew with these entries, durably."""
+        replace_file(self.path, (_encode(entry) + b"\n" for entry in entries), durable=True)
+
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
         """Write the ledger anew with the wanted entries alone."""
         kept = (_encode(entry) + b"\n" for entry in self.entries() if wanted(entry))
