@@ -17,7 +17,7 @@ SynexsError
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -119,3 +119,12 @@ class StorageFailed(RunFailed):
 
 class WorkerFailed(RunFailed):
     """Worker processes ended again and again over the same work, or could not work at all."""
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Give the errors in a group, of any depth; of one that is no group, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from leaves_of(part)
+    else:
+        yield error

@@ -130,6 +130,25 @@ def read_index_head(path: Path) -> IndexHead | None:
         raise ValueError(f"{path.name} can't be read: {error}") from error
 
 
+def digests_in_index(folder: RunFolder) -> dict[str, str]:
+    """Return the SHA-256 of each file that the index lists; none where it can't be read."""
+    try:
+        index = msgspec.json.decode(folder.index.read_bytes(), type=_Files)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {listed.file: listed.sha256 for listed in (*index.journal_files, *index.batches)}
+
+
+class _Listed(Struct, frozen=True, gc=False):
+    file: str
+    sha256: str
+
+
+class _Files(Struct, frozen=True):
+    batches: list[_Listed]
+    journal_files: list[_Listed]
+
+
 def _name(entry: Entry) -> bytes:
     return msgspec.json.encode(entry.file.rpartition("/")[2])
 

@@ -5,6 +5,8 @@ Nothing here reads: records are compared as documents, in the types of JSON.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,6 +53,7 @@ class Differences:
 
     def __init__(self) -> None:
         self.count = 0
+        self._by_file: Counter[str] = Counter()
         self._kept: list[Difference] = []
 
     def add(
@@ -65,8 +68,13 @@ class Differences:
     ) -> None:
         """Count a difference, and keep it while there are not too many."""
         self.count += 1
+        self._by_file[file] += 1
         if len(self._kept) < _MOST_KEPT:
             self._kept.append(Difference(file, line, row, field, expected, found))
+
+    def in_files(self, wanted: Callable[[str], bool]) -> int:
+        """Return how many there are in the files that are wanted."""
+        return sum(count for file, count in self._by_file.items() if wanted(file))
 
     def first(self, count: int) -> tuple[Difference, ...]:
         """Return the first differences: of the journal, then the batches, then all else."""
