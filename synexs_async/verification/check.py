@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from synexs_async.missions.mission import Block, Mission
-from synexs_async.storage.folder import Identity
+from synexs_async.missions.mission import Block
 from synexs_async.storage.index import digests_in_index
-from synexs_async.storage.journal import Layout
 from synexs_async.storage.ledger import Entry, Ledger
-from synexs_async.storage.protocol import BatchRows, BatchState
-from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
+from synexs_async.storage.protocol import BatchRows, BatchState, Written
+from synexs_async.tasks.pool import CALLS_A_WORKER
 from synexs_async.verification.claims import Claims, read_claims
 from synexs_async.verification.differences import Differences
+from synexs_async.verification.recorded import RecordedRun
 from synexs_async.verification.summaries import (
     compare_checkpoint,
     compare_index,
@@ -29,13 +28,14 @@ from synexs_async.verification.summaries import (
 from synexs_async.verification.truth import Known, Truth
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The run that a folder holds."""
+class BatchWorkers(Protocol):
+    """Who knows batches: the worker pool."""
 
-    layout: Layout
-    identity: Identity
-    mission: Mission
+    async def check(self, rows: BatchRows) -> list[BatchState]:
+        """Compare batches with what is in their files."""
+
+    async def write(self, rows: BatchRows) -> Written:
+        """Write batches."""
 
 
 class Check:
@@ -52,7 +52,7 @@ class Check:
         digest: that of the data set, where it is complete.
     """
 
-    def __init__(self, run: Run, share: float, scratch: Path) -> None:
+    def __init__(self, run: RecordedRun, share: float, scratch: Path) -> None:
         self._run = run
         self.claims: Claims = read_claims(run.layout)
         self.differences = Differences()
@@ -77,7 +77,7 @@ class Check:
     def _in_index(self) -> dict[str, str]:
         return digests_in_index(self._run.layout.folder)
 
-    async def run(self, pool: WorkerPool, workers: int) -> None:
+    async def run(self, pool: BatchWorkers, workers: int) -> None:
         """Go through the folder."""
         blocks = self.truth.tell()
         done: dict[int, tuple[Block, list[BatchState]]] = {}

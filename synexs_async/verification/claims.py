@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from synexs_async.errors import FolderError
 from synexs_async.storage.checkpoint import CheckpointFile, decode_content
-from synexs_async.storage.folder import RunFolder
+from synexs_async.storage.folder import RunFolder, read_run_file
 from synexs_async.storage.index import IndexHead, read_index_head
 from synexs_async.storage.journal import Layout, journal_files
 from synexs_async.storage.ledger import Ledger
@@ -77,6 +77,28 @@ def read_claims(layout: Layout) -> Claims:
         missions if checkpoint is not None else max(missions, _records(layout)),
         is_finished=is_complete and not is_extended,
     )
+
+
+def complete_digest(folder: RunFolder) -> str:
+    """Return the digest that the index and the checkpoint of a complete run agree on.
+
+    Raises:
+        FolderError: there is none: no run, one that is not complete, or a damaged one.
+    """
+    try:
+        read_run_file(folder)
+        index = read_index_head(folder.index)
+        _, checkpoint, problem = _read_checkpoint(folder)
+    except (ValueError, OSError) as error:
+        raise FolderError(folder.path, f"{error}; see `verify`") from error
+    if checkpoint is None:
+        raise FolderError(folder.path, f"checkpoint.json: {problem}; see `verify`")
+    if index is None or not checkpoint.dataset_sha256:
+        problem = f"is not complete: {checkpoint.missions_completed:,} missions so far"
+        raise FolderError(folder.path, problem)
+    if index.dataset_sha256 != checkpoint.dataset_sha256:
+        raise FolderError(folder.path, "index and checkpoint name two digests; see `verify`")
+    return index.dataset_sha256
 
 
 def went_on(layout: Layout, claims: Claims) -> bool:

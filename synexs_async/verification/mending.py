@@ -23,9 +23,9 @@ from synexs_async.storage.journal import JournalReader, block_of
 from synexs_async.storage.ledger import Ledger
 from synexs_async.storage.progress import OutcomeCounts, timestamp, write_progress
 from synexs_async.storage.protocol import BatchRows
-from synexs_async.tasks.pool import WorkerPool
-from synexs_async.verification.check import Check, Run, whole_files
+from synexs_async.verification.check import BatchWorkers, Check, whole_files
 from synexs_async.verification.lines import FileMap, map_file
+from synexs_async.verification.recorded import RecordedRun
 from synexs_async.verification.summaries import true_checkpoint
 from synexs_async.verification.truth import Known
 
@@ -40,7 +40,7 @@ class Mending:
     refused: list[str]
 
 
-async def mend(run: Run, check: Check, pool: WorkerPool) -> Mending:
+async def mend(run: RecordedRun, check: Check, pool: BatchWorkers) -> Mending:
     """Write again the lowest of what a check has found damaged; the folder must be locked."""
     if check.truth.bad_files:
         return await anyio.to_thread.run_sync(_mend_journal, run, check)
@@ -51,7 +51,7 @@ async def mend(run: Run, check: Check, pool: WorkerPool) -> Mending:
     return await anyio.to_thread.run_sync(_mend_summaries, run, check)
 
 
-def _mend_journal(run: Run, check: Check) -> Mending:
+def _mend_journal(run: RecordedRun, check: Check) -> Mending:
     mending = Mending([], [])
     for first in sorted(check.truth.bad_files):
         done, sentence = _JournalFile(run, check, first).mend()
@@ -62,7 +62,7 @@ def _mend_journal(run: Run, check: Check) -> Mending:
 class _JournalFile:
     """A journal file that is to be written again."""
 
-    def __init__(self, run: Run, check: Check, first: int) -> None:
+    def __init__(self, run: RecordedRun, check: Check, first: int) -> None:
         claims = check.claims
         self._run = run
         self._claims = claims
@@ -130,7 +130,7 @@ class _JournalFile:
         return hashlib.sha256(b"".join(lines[:committed])).hexdigest()
 
 
-async def _mend_batches(run: Run, check: Check, pool: WorkerPool) -> Mending:
+async def _mend_batches(run: RecordedRun, check: Check, pool: BatchWorkers) -> Mending:
     layout = run.layout
     done: list[str] = []
     for number in check.bad_batches:
@@ -148,7 +148,7 @@ async def _mend_batches(run: Run, check: Check, pool: WorkerPool) -> Mending:
     return Mending(done, [])
 
 
-def _mend_summaries(run: Run, check: Check) -> Mending:
+def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
     layout, folder = run.layout, run.layout.folder
     claims, truth = check.claims, check.truth
     assert truth.claimed is not None
@@ -203,7 +203,7 @@ def _mend_summaries(run: Run, check: Check) -> Mending:
     return Mending(done, [])
 
 
-def _flush(run: Run) -> None:
+def _flush(run: RecordedRun) -> None:
     """Bring all that was written to disk."""
     folder = run.layout.folder
     flush = GroupFlush(folder.path)

@@ -32,22 +32,19 @@ def compare_ledger(
     """
     name = ledger.path.name
     wanted = {True: _Queue(batches), False: _Queue(journals)}
-    unread: list[int] = []
-    number = 0
     try:
         for number, entry in enumerate(ledger.lines(), 1):
+            if not is_closed and all(queue.next is None for queue in wanted.values()):
+                break  # what follows is ahead of the checkpoint
             if entry is None:
-                unread.append(number)
+                differences.add(name, "an entry", "a line that is none", line=number)
             elif wanted[entry.is_batch].next is not None or is_closed:
                 _compare_entry(wanted[entry.is_batch], entry, name, number, differences)
     except OSError as error:
         differences.add(name, "the ledger", f"a file that can't be read ({error.strerror})")
-    rest = [*wanted[True].rest(), *wanted[False].rest()]
-    for missing in rest:
-        differences.add(name, f"an entry of {missing.file}", "none")
-    is_being_written = unread == [number] and not rest and not is_closed
-    for line in () if is_being_written else unread:
-        differences.add(name, "an entry", "a line that is none", line=line)
+    for queue in wanted.values():
+        for missing in queue.rest():
+            differences.add(name, f"an entry of {missing.file}", "none")
 
 
 def _compare_entry(

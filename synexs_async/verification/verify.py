@@ -11,36 +11,19 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-import msgspec
 from loguru import logger
 
 from synexs_async.config import available_cores
-from synexs_async.errors import (
-    ConfigError,
-    FolderError,
-    IdentityMismatch,
-    StorageFailed,
-    leaves_of,
-)
-from synexs_async.missions import team
+from synexs_async.errors import ConfigError, StorageFailed, leaves_of
 from synexs_async.missions.mission import Mission
-from synexs_async.missions.scenario import Scenario
-from synexs_async.missions.team_block import TeamMission
-from synexs_async.storage.folder import (
-    FORMAT_VERSION,
-    MISSIONS_PER_FILE,
-    Identity,
-    RunFolder,
-    acquire,
-    read_run_file,
-)
-from synexs_async.storage.journal import Layout
+from synexs_async.storage.folder import RunFolder, acquire
 from synexs_async.storage.protocol import Setup
 from synexs_async.tasks.pool import WorkerPool
-from synexs_async.verification.check import Check, Run
+from synexs_async.verification.check import BatchWorkers, Check
 from synexs_async.verification.claims import went_on
 from synexs_async.verification.differences import Difference
 from synexs_async.verification.mending import mend
+from synexs_async.verification.recorded import RecordedRun, recorded_run
 
 _KEPT_DIFFERENCES: Final = 100
 _MOST_ROUNDS: Final = 8
@@ -119,7 +102,7 @@ async def verify_run(
         raise ConfigError("sample", sample, "a percentage, from 0 to 100")
     path = RunFolder(Path(folder))
     try:
-        run = await anyio.to_thread.run_sync(_open, path, mission)
+        run = await anyio.to_thread.run_sync(recorded_run, path, mission)
         if not repair:
             return await _verify(run, sample / 100, repair=False)
         lock = await anyio.to_thread.run_sync(acquire, path)
@@ -136,49 +119,7 @@ async def verify_run(
         raise StorageFailed(error) from error
 
 
-def _open(folder: RunFolder, mission: Mission | None) -> Run:
-    """Find out whose run a folder holds, and how its missions are simulated."""
-    try:
-        identity = read_run_file(folder).identity
-    except OSError as error:
-        problem = f"run.json can't be read ({error.strerror})"
-        raise FolderError(folder.path, problem) from error
-    if identity.format_version != FORMAT_VERSION:
-        problem = f"format version {identity.format_version}; this version reads {FORMAT_VERSION}"
-        raise FolderError(folder.path, problem)
-    mission = mission or mission_of(folder, identity)
-    parameters = msgspec.json.decode(msgspec.json.encode(mission.parameters()))
-    asked = (mission.name, mission.version, parameters)
-    there = (identity.mission, identity.mission_version, identity.parameters)
-    names = ("mission", "mission_version", "parameters")
-    if asked != there:
-        pairs = zip(names, zip(there, asked, strict=True), strict=True)
-        differences = {name: pair for name, pair in pairs if pair[0] != pair[1]}
-        raise IdentityMismatch(folder.path, differences)
-    for name in ("batch_size", "sequence_length"):
-        if getattr(identity, name) < 1:
-            raise FolderError(folder.path, f"run.json: {name} is {getattr(identity, name)}")
-    missions_per_file = MISSIONS_PER_FILE[identity.mission_files]
-    return Run(Layout(folder, missions_per_file, identity.batch_size), identity, mission)
-
-
-def mission_of(folder: RunFolder, identity: Identity) -> TeamMission:
-    """Return the mission kind of a run of the team mission; FolderError where it is another."""
-    if (identity.mission, identity.mission_version) != (team.NAME, team.VERSION):
-        raise FolderError(
-            folder.path,
-            f"holds missions of the kind {identity.mission!r}, version {identity.mission_version}, "
-            f"which is not known here; {team.NAME!r}, version {team.VERSION}, is (others: "
-            "verify_run(mission=...) from a program)",
-        )
-    try:
-        return TeamMission(msgspec.convert(identity.parameters, Scenario))
-    except msgspec.ValidationError as error:
-        raise FolderError(folder.path, f"run.json: no scenario: {error}") from error
-
-
-async def _verify(run: Run, share: float, *, repair: bool) -> Verification:
-    workers = max(available_cores() - 1, 1)
+async def _verify(run: RecordedRun, share: float, *, repair: bool) -> Verification:
     setup = Setup(
         folder=str(run.layout.folder.path),
         parent=os.getpid(),
@@ -187,41 +128,51 @@ async def _verify(run: Run, share: float, *, repair: bool) -> Verification:
         feature_rows=run.mission.feature_rows,
         feature_columns=len(run.mission.feature_names),
     )
+    workers = max(available_cores() - 1, 1)
+    async with WorkerPool(workers, setup, logger.warning) as pool:
+        return await verify_with(pool, workers, run, share, repair=repair)
+
+
+async def verify_with(
+    pool: BatchWorkers, workers: int, run: RecordedRun, share: float, *, repair: bool
+) -> Verification:
+    """Check a run with these workers, and with `repair` mend it until nothing more can be done."""
     mended: list[str] = []
     refused: list[str] = []
     if repair:
         await anyio.to_thread.run_sync(run.layout.folder.create_parts)
     scratch = await anyio.to_thread.run_sync(TemporaryDirectory)
     try:
-        async with WorkerPool(workers, setup, logger.warning) as pool:
-            for number in range(_MOST_ROUNDS):
-                place = Path(scratch.name, str(number))
-                await anyio.to_thread.run_sync(place.mkdir)
-                check = await anyio.to_thread.run_sync(Check, run, share, place)
-                await check.run(pool, workers)
-                if not check.differences.count:
-                    break
-                if not repair:
-                    if await anyio.to_thread.run_sync(_was_extended, run, check):
-                        continue  # what is written now is what a complete run must not hold
-                    break
+        for number in range(_MOST_ROUNDS):
+            place = Path(scratch.name, str(number))
+            await anyio.to_thread.run_sync(place.mkdir)
+            check = await anyio.to_thread.run_sync(Check, run, share, place)
+            await check.run(pool, workers)
+            if not check.differences.count:
+                break
+            if repair:
                 mending = await mend(run, check, pool)
                 mended += mending.done
                 refused = mending.refused
                 if refused or not mending.done:
                     break
+            elif not await anyio.to_thread.run_sync(_was_extended, run, check):
+                break
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(scratch.cleanup)
     return _report(run, check, mended, refused)
 
 
-def _was_extended(run: Run, check: Check) -> bool:
-    """Whether a run that was complete when the check began has gone on since."""
+def _was_extended(run: RecordedRun, check: Check) -> bool:
+    """Whether a run that was complete when the check began has gone on since.
+
+    Then it may hold what a complete run must not, and is to be checked as one that goes on.
+    """
     return check.claims.is_finished and went_on(run.layout, check.claims)
 
 
-def _report(run: Run, check: Check, mended: list[str], refused: list[str]) -> Verification:
+def _report(run: RecordedRun, check: Check, mended: list[str], refused: list[str]) -> Verification:
     truth, claims, differences = check.truth, check.claims, check.differences
     index = f"batches/{run.layout.folder.index.name}"
     batches = f"{check.checked_batches:,} files"
