@@ -134,6 +134,11 @@ class Check:
     def _compare_summaries(self) -> None:
         run, claims, truth = self._run, self.claims, self.truth
         layout, folder = run.layout, run.layout.folder
+        if truth.overtaken:
+            self.notes.append(
+                f"{truth.overtaken:,} missions are recorded as errors, and can be simulated here; "
+                "their records stand"
+            )
         if truth.claimed is None:
             self.notes.append(
                 f"mission {truth.lost} is not in the journal and can't be simulated here: what "

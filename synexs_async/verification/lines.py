@@ -16,6 +16,7 @@ import msgspec
 
 from synexs_async.storage.journal import Head, Layout
 
+_END: Final = "the end of the file"
 _decode_head: Final = msgspec.json.Decoder(Head).decode
 
 
@@ -42,13 +43,14 @@ class FileMap:
     Attributes:
         first: the file's first mission; `end` is the first of the next file.
         committed: the mission behind the last one that must be there.
-        places: of the records that are there, by mission.
+        places: of the records that are there, by mission, whether they are in order or not.
         next: the mission that is expected behind those that are there.
         oddities: what is not as it should be before mission `committed`.
         behind: what follows the last whole record behind it, instead of a next one.
         size: the bytes of the file.
         sha256: their digest.
         sha256_at: the digest of its beginning, up to the offset that was asked for.
+        wanted: the digest that it should have and has not, "" where none is known.
         is_suspect: whether there is no digest that says that it is as it was written.
     """
 
@@ -63,6 +65,7 @@ class FileMap:
     size: int = 0
     sha256: str = ""
     sha256_at: str = ""
+    wanted: str | None = None
     is_suspect: bool = True
 
     @property
@@ -74,6 +77,14 @@ class FileMap:
     def is_full(self) -> bool:
         """Whether its last record is there."""
         return self.next >= self.end
+
+    @property
+    def records_end(self) -> int:
+        """The mission behind the records that must be there, and those that follow them."""
+        end = self.committed
+        while end in self.places:
+            end += 1
+        return end
 
     def read(self, first: int, end: int) -> list[bytes | None]:
         """Read those lines of missions `first` to `end - 1` that belong here, None for a gap."""
@@ -118,7 +129,7 @@ def map_file(
     found.size, found.sha256 = position, digest.hexdigest()
     if found.next < found.committed:
         last = number + 1 if position else 1
-        found.oddities.append(Oddity(last, f"mission {found.next}", "the end of the file"))
+        found.oddities.append(Oddity(last, f"mission {found.next}", _END))
     return found
 
 
@@ -139,28 +150,27 @@ def last_record(layout: Layout, first: int) -> int | None:
 def _enter(found: FileMap, number: int, offset: int, line: bytes, *, is_closed: bool) -> None:
     """Find a line's mission, or say what is odd about the line."""
     mission, problem = _mission_of(line)
-    place = Place(number, offset, len(line))
     expected = found.next
-    if found.behind is not None:
-        return
-    if expected >= found.end or (is_closed and expected >= found.committed):
-        if not found.oddities or found.oddities[-1].expected != "the end of the file":
-            found.oddities.append(Oddity(number, "the end of the file", problem or "another line"))
-    elif mission == expected:
-        found.places[mission] = place
+    own = mission if mission is not None and found.first <= mission < found.end else None
+    is_again = own in found.places
+    if own is not None and not is_again:
+        found.places[own] = Place(number, offset, len(line))
+    is_full = expected >= found.end or (is_closed and expected >= found.committed)
+    if own == expected and not (is_again or is_full or found.behind):
         found.next += 1
-    elif expected >= found.committed:
-        found.behind = Oddity(number, f"mission {expected}", problem)
-    elif mission is not None and found.first <= mission < found.committed:
-        if mission > expected:
+    elif own is not None and not is_again and own < found.committed:
+        if own > expected:
             found.oddities.append(Oddity(number, f"mission {expected}", problem))
-            found.next = mission + 1
-        elif mission in found.places:
-            found.oddities.append(Oddity(number, f"mission {expected}", f"{problem} once more"))
-        found.places.setdefault(mission, place)
-    else:
-        found.oddities.append(Oddity(number, f"mission {expected}", problem))
-        found.next += 1
+            found.next = own + 1
+    elif is_full:
+        if not found.oddities or found.oddities[-1].expected != _END:
+            found.oddities.append(Oddity(number, _END, problem))
+    elif expected < found.committed:
+        what = f"{problem} once more" if is_again else problem
+        found.oddities.append(Oddity(number, f"mission {expected}", what))
+        found.next += not is_again
+    elif found.behind is None:
+        found.behind = Oddity(number, f"mission {expected}", problem)
 
 
 def _mission_of(line: bytes) -> tuple[int | None, str]:

@@ -38,8 +38,10 @@ def compare_ledger(
                 break  # what follows is ahead of the checkpoint
             if entry is None:
                 differences.add(name, "an entry", "a line that is none", line=number)
-            elif wanted[entry.is_batch].next is not None or is_closed:
-                _compare_entry(wanted[entry.is_batch], entry, name, number, differences)
+                continue
+            queue = wanted[entry.is_batch]
+            if queue.next is not None or is_closed or entry.first < queue.end:
+                _compare_entry(queue, entry, name, number, differences)
     except OSError as error:
         differences.add(name, "the ledger", f"a file that can't be read ({error.strerror})")
     for queue in wanted.values():
@@ -67,10 +69,12 @@ class _Queue:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = iter(entries)
         self.next = next(self._entries, None)
+        self.end = 0
 
     def take(self) -> Entry:
         taken = self.next
         assert taken is not None
+        self.end = taken.end
         self.next = next(self._entries, None)
         return taken
 

@@ -25,6 +25,7 @@ from synexs_async.missions.mission import (
     mission_identifiers,
 )
 from synexs_async.missions.statistics import Statistics
+from synexs_async.storage.index import digests_in_index
 from synexs_async.storage.journal import JournalWriter, Layout, Mark, journal_files
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.verification.claims import Claims
@@ -53,6 +54,7 @@ class Truth:
         bad_files: first missions of the journal files that must be mended.
         claimed: the run at the missions that must be there.
         counts: the statistics at the missions that monitors were told of, if they are there.
+        overtaken: how many missions stand as errors, and could be simulated here.
         lost: the first mission that is neither in the journal nor can be simulated.
     """
 
@@ -84,6 +86,7 @@ class Truth:
             offset=claims.checkpoint.journal.offset if claims.checkpoint else 0,
             meet=self._meet,
         )
+        self._indexed: dict[str, str] | None = None
         self._known = Known(layout.folder.ledger, batches=False)
         self._statistics = Statistics()
         self._told = claims.progress.mission_current if claims.progress else -1
@@ -95,6 +98,7 @@ class Truth:
         self.bad_files: set[int] = set()
         self.claimed: Point | None = None
         self.counts: Statistics | None = None
+        self.overtaken = 0
         self.lost: int | None = None
 
     def tell(self) -> Iterator[Block]:
@@ -259,11 +263,10 @@ class Truth:
         )
         if line != (written := msgspec.json.encode(right) + b"\n"):
             self._name_line(index, *difference_of_lines(written, line))
+        elif self._map.of(index).wanted:
+            self._name_line(index, "", "the bytes that were committed", "perhaps others")
         elif simulated is not None:
-            self._notes.append(
-                f"mission {index} is recorded as an error ({record.error}), and can be simulated "
-                "here; the record stands"
-            )
+            self.overtaken += 1
         return read_block(self._mission, index, [written])
 
     def _name_line(self, index: int, field: str, expected: str, found: str) -> None:
@@ -282,13 +285,28 @@ class Truth:
         for oddity in found.oddities:
             self._differences.add(found.name, oddity.expected, oddity.found, line=oddity.number)
             self.bad_files.add(found.first)
+        found.wanted = self._wanted_digest(found)
+        found.is_suspect = found.wanted is not None or bool(found.oddities)
+
+    def _wanted_digest(self, found: FileMap) -> str | None:
+        """Return the digest that a file should have; None where it has it, "" where none is known.
+
+        Of the file that the next record belongs to, it is that of the committed part.
+        """
+        checkpoint = self._claims.checkpoint
         if found.end <= self._claims.missions:
             entry = self._known.entry(found.first)
-            is_known = entry is not None and entry.sha256 == found.sha256
+            wanted, there = entry.sha256 if entry else "", found.sha256
         else:
-            checkpoint = self._claims.checkpoint
-            is_known = checkpoint is not None and checkpoint.journal.sha256 == found.sha256_at
-        found.is_suspect = not is_known or bool(found.oddities)
+            wanted, there = checkpoint.journal.sha256 if checkpoint else "", found.sha256_at
+        if there == wanted or (self._claims.is_finished and self._in_index(found) == found.sha256):
+            return None
+        return wanted
+
+    def _in_index(self, found: FileMap) -> str | None:
+        if self._indexed is None:
+            self._indexed = digests_in_index(self._layout.folder)
+        return self._indexed.get(found.name)
 
 
 class Known:
