@@ -76,8 +76,8 @@ def _show(found: Verification, folder: Path) -> None:
     for part in found.parts:
         differs = f"{part.differences:,} differ" if part.differences else "ok"
         print(f"  {part.part:<12}{part.checked:<44}{differs}")
-    share = found.simulated / max(found.missions, 1)
-    print(f"  {'simulated':<12}{found.simulated:,} missions again ({share:.3g} of all)")
+    share = 100 * found.simulated / max(found.missions, 1)
+    print(f"  {'simulated':<12}{found.simulated:,} missions again ({share:.3g}%)")
     if found.dataset_sha256:
         print(f"  {'digest':<12}{found.dataset_sha256}")
     for note in found.notes:

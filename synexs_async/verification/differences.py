@@ -92,7 +92,7 @@ class Differences:
 def first_difference(expected: Any, found: Any, path: str = "") -> tuple[str, str, str] | None:
     """Find the first value in which two documents differ: its path, what was expected, and found.
 
-    None where they are the same. Whole numbers and others are held apart, as in JSON's text.
+    None where they are written alike, as JSON.
     """
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in {**expected, **found}:
@@ -110,7 +110,8 @@ def first_difference(expected: Any, found: Any, path: str = "") -> tuple[str, st
         if len(expected) != len(found):
             return path, f"{len(expected)} items", f"{len(found)}"
         return None
-    if type(expected) is type(found) and expected == found:
+    absent = expected is _ABSENT or found is _ABSENT
+    if not absent and msgspec.json.encode(expected) == msgspec.json.encode(found):
         return None
     return path, spoken(expected), spoken(found)
 
