@@ -6,6 +6,7 @@ imports.
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name, *arguments = arguments
     try:
         code: int = import_module(f"synexs_async.commands.{name}").main(arguments)
+        sys.stdout.flush()
     except ConfigError as error:
         reason = f"expected {error.expected}, not {error.value!r}"
         return _refuse(f"--{error.option.replace('_', '-')}: {reason}")
@@ -39,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except RunFailed as error:
         _complain(str(error))
+        return 1
+    except BrokenPipeError:  # nobody reads on, as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
 

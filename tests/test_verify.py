@@ -18,6 +18,7 @@ from builders import (
     BATCH_SIZE,
     MISSION,
     SEED,
+    SEQUENCE_LENGTH,
     TIME,
     Work,
     go_on,
@@ -56,14 +57,14 @@ from synexs_async.storage.batch import (
     write_batches,
 )
 from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from synexs_async.storage.folder import Identity, RunFile
+from synexs_async.storage.folder import Identity, RunFile, RunFolder
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import Layout, Mark
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.progress import OutcomeCounts, RunStatus, write_progress
 from synexs_async.storage.protocol import BatchRows, BatchState, Written
 from synexs_async.storage.recovery import examine
-from synexs_async.verification.recorded import RecordedRun
+from synexs_async.verification.recorded import RecordedRun, recorded_run
 from synexs_async.verification.verify import verify_with
 
 TOTAL = 33
@@ -74,8 +75,8 @@ LINES = missions(0, TOTAL).lines
 class WorkHere:
     """Does a worker's work in this process."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._setup = setup_of(layout)
+    def __init__(self, layout: Layout, sequence_length: int = SEQUENCE_LENGTH) -> None:
+        self._setup = setup_of(layout, sequence_length)
 
     async def check(self, rows: BatchRows) -> list[BatchState]:
         """Compare batches with their files."""
@@ -509,6 +510,19 @@ class TestRealRuns:
         assert ((), True, 2) == (report.differences, report.is_complete, report.simulated)
         assert live.report.dataset_sha256 == report.dataset_sha256
 
+    async def test_a_run_that_is_extended_gives_no_false_alarm(self, tmp_path: Path) -> None:
+        """Its index goes, its short batch and last journal file grow: none of it is damage."""
+        await run(RunConfig(missions=1_007, output=tmp_path, seed=3))
+        recorded = await anyio.to_thread.run_sync(recorded_run, RunFolder(tmp_path))
+        pool = WorkHere(recorded.layout, recorded.identity.sequence_length)
+        reports = []
+        async with open_run(RunConfig(missions=8_000, output=tmp_path, seed=3)) as live:
+            while live.progress.status == "running":
+                reports.append(await verify_with(pool, 1, recorded, 1.0, repair=False))
+        reports.append(await verify_with(pool, 1, recorded, 1.0, repair=False))
+        assert {()} == {report.differences for report in reports}
+        assert (True, 8_000) == (reports[-1].is_complete, reports[-1].missions)
+
     async def test_repair_is_refused_while_a_run_holds_the_folder(self, tmp_path: Path) -> None:
         """Mending takes the lock; checking does not."""
         async with open_run(RunConfig(missions=10, output=tmp_path)):
@@ -537,6 +551,28 @@ class TestRealRuns:
         report = await verify_run(tmp_path, mission=mission, repair=True)
         assert report.holds
         assert before == journal.read_bytes()
+
+    async def test_missions_that_can_t_be_simulated_here(self, tmp_path: Path) -> None:
+        """Their records stand, held against digests alone; what follows from them is mended."""
+        await run(RunConfig(missions=40, output=tmp_path, mission=AirMission()))
+        before = data_set(tmp_path)
+
+        def raise_always(index: int) -> None:
+            raise ValueError
+
+        mission = AirMission(raise_always)
+        (tmp_path / "batches" / "batch_000000.pt").unlink()
+        report = await verify_run(tmp_path, mission=mission, sample=100, repair=True)
+        assert (True, 0) == (report.holds, report.simulated)
+        assert "40 missions raise when they are simulated here" in report.notes[0]
+        assert before == data_set(tmp_path)
+
+        journal = tmp_path / "missions" / "mission_000000000.jsonl"
+        journal.write_bytes(journal.read_bytes().replace(b'"mission_number":9,', b'"x":9,'))
+        with nothing_changes(tmp_path):
+            report = await verify_run(tmp_path, mission=mission, repair=True)
+        assert not report.holds
+        assert "line 10: expected mission 9" in str(report.differences[0])
 
     async def test_an_impossible_sample_is_refused(self, tmp_path: Path) -> None:
         """A percentage, from 0 to 100."""

@@ -139,6 +139,11 @@ class Check:
                 f"{truth.overtaken:,} missions are recorded as errors, and can be simulated here; "
                 "their records stand"
             )
+        if truth.raising:
+            self.notes.append(
+                f"{truth.raising:,} missions raise when they are simulated here; their records "
+                "were held against digests and batches alone"
+            )
         if truth.claimed is None:
             self.notes.append(
                 f"mission {truth.lost} is not in the journal and can't be simulated here: what "
@@ -153,12 +158,26 @@ class Check:
             is_closed=claims.is_finished,
         )
         if claims.is_finished:
+            self._note_what_is_behind()
             names = run.mission.feature_names
             self.digest = compare_index(
                 layout, run.identity, names, claims, truth, self.differences
             )
         compare_checkpoint(layout, claims, truth, self.digest, self.differences)
         compare_progress(claims, truth, self.differences)
+
+    def _note_what_is_behind(self) -> None:
+        """Note batches of no mission, which who loads all files of the folder would load too."""
+        folder = self._run.layout.folder
+        total = -(-self.claims.missions // self._run.layout.batch_size)
+        names = (file.stem.removeprefix("batch_") for file in folder.batches.glob("batch_*.pt"))
+        surplus = [int(name) for name in names if name.isdecimal() and int(name) >= total]
+        if surplus:
+            name = folder.batch_file(min(surplus)).name
+            self.notes.append(
+                f"batches/{name}: behind the last batch, and no part of the data set "
+                f"({len(surplus):,} such files)"
+            )
 
 
 def whole_files(ledger: Ledger, missions: int) -> Iterator[Entry]:

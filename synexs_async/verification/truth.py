@@ -55,6 +55,7 @@ class Truth:
         claimed: the run at the missions that must be there.
         counts: the statistics at the missions that monitors were told of, if they are there.
         overtaken: how many missions stand as errors, and could be simulated here.
+        raising: how many records could not be simulated here, and are taken as they are.
         lost: the first mission that is neither in the journal nor can be simulated.
     """
 
@@ -99,6 +100,7 @@ class Truth:
         self.claimed: Point | None = None
         self.counts: Statistics | None = None
         self.overtaken = 0
+        self.raising = 0
         self.lost: int | None = None
 
     def tell(self) -> Iterator[Block]:
@@ -245,11 +247,14 @@ class Truth:
             return simulated
         if line is None:
             return None
-        self._name_line(index, "", "a mission that can be simulated", f"one that raises {raised}")
-        try:
-            return read_block(self._mission, index, [line])
-        except Exception:
-            return None
+        file = self._map.of(index)
+        block = self._read(index, [line])
+        if block is None or (file.wanted and file.first not in self.bad_files):
+            expected, found = "a mission that can be simulated", f"one that raises {raised}"
+            self._name_line(index, "", expected, found)
+        self.simulated -= 1
+        self.raising += 1
+        return block
 
     def _settle_error(self, index: int, line: bytes, simulated: Block | None) -> Block | None:
         """An error record stands: what raised then need not raise here."""
