@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import eq, ne
+from operator import ne
 from typing import Final
 
 import anyio.to_thread
@@ -71,22 +71,23 @@ class _JournalFile:
         )
         self._end = self._map.committed if claims.is_finished else self._map.records_end
         self._there = self._map.read(first, self._end)
-        self._simulated = [
-            line
-            for start in range(first, self._end, _MISSIONS_AT_ONCE)
-            for line in self._simulate(start, min(_MISSIONS_AT_ONCE, self._end - start))
-        ]
+        self._simulated: list[bytes | None] = []
+        self._raised: list[bytes | None] = []
+        for start in range(first, self._end, _MISSIONS_AT_ONCE):
+            self._simulate(start, min(_MISSIONS_AT_ONCE, self._end - start))
 
     def mend(self) -> tuple[bool, str]:
         """Write the file again if that can be done; return whether it was, and a sentence."""
-        name = self._map.name
-        kept = [line if line and is_error(line) else None for line in self._there]
-        made = [old or new for old, new in zip(kept, self._simulated, strict=True)]
-        filled = [old or new for old, new in zip(self._there, self._simulated, strict=True)]
-        known = self._known()
+        name, known = self._map.name, self._known()
+        errors = [line if line and is_error(line) else None for line in self._there]
         # Where nobody knows a digest, records that do come out the same say that the others will.
-        trusted = not known and any(map(eq, self._there, self._simulated))
-        for lines in (made, filled, self._simulated):
+        trusted = not known and any(map(_same, self._there, self._simulated))
+        for order in (
+            (errors, self._simulated, self._there, self._raised),
+            (self._there, self._simulated, self._raised),
+            (self._simulated, self._raised),
+        ):
+            lines = [next(filter(None, choices)) for choices in zip(*order, strict=True)]
             confirmed = known.get(self._digest(lines))
             if confirmed is None and not trusted:
                 continue
@@ -101,14 +102,21 @@ class _JournalFile:
             "committed; restore it from a copy"
         )
 
-    def _simulate(self, first: int, count: int) -> Sequence[bytes]:
+    def _simulate(self, first: int, count: int) -> None:
+        """Simulate missions; of one that raises, make its error record."""
         mission, seed = self._run.mission, self._run.identity.seed
         try:
-            return mission.simulate(seed, first, count).lines
+            lines: Sequence[bytes] = mission.simulate(seed, first, count).lines
         except Exception as error:
             if count == 1:
-                return error_block(mission, seed, first, error).lines
-            return [self._simulate(first + k, 1)[0] for k in range(count)]
+                self._simulated.append(None)
+                self._raised += error_block(mission, seed, first, error).lines
+                return
+            for index in range(first, first + count):
+                self._simulate(index, 1)
+        else:
+            self._simulated += lines
+            self._raised += [None] * count
 
     def _known(self) -> dict[str, str]:
         """Return who knows a digest of the file, by digest."""
@@ -126,24 +134,30 @@ class _JournalFile:
 
     def _digest(self, lines: Sequence[bytes]) -> str:
         """Return the digest of those lines that are known by one."""
-        committed = min(self._map.end, self._claims.missions) - self._map.first
+        committed = max(min(self._map.end, self._claims.missions) - self._map.first, 0)
         if self._claims.checkpoint is None and committed < len(lines):
             committed = len(lines)
         return hashlib.sha256(b"".join(lines[:committed])).hexdigest()
 
 
+def _same(one: bytes | None, other: bytes | None) -> bool:
+    return one is not None and one == other
+
+
 async def _mend_batches(run: RecordedRun, check: Check, pool: BatchWorkers) -> Mending:
     layout = run.layout
     done: list[str] = []
+    reader = JournalReader(layout, 0)
+
+    def read(first: int) -> BatchRows:
+        nonlocal reader
+        if first != reader.position:
+            reader = JournalReader(layout, first)
+        lines = reader.read(min(first + layout.batch_size, check.claims.missions))
+        return BatchRows.of(block_of(layout, run.mission, first, lines))
+
     for number in check.bad_batches:
-        first = number * layout.batch_size
-        end = min(first + layout.batch_size, check.claims.missions)
-
-        def read(first: int = first, end: int = end) -> BatchRows:
-            lines = JournalReader(layout, first).read(end)
-            return BatchRows.of(block_of(layout, run.mission, first, lines))
-
-        rows = await anyio.to_thread.run_sync(read)
+        rows = await anyio.to_thread.run_sync(read, number * layout.batch_size)
         entries = (await pool.write(rows)).entries
         done += [f"{entry.file}: written again from the journal" for entry in entries]
     await anyio.to_thread.run_sync(_flush, run)
