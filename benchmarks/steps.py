@@ -26,7 +26,7 @@ from synexs_async.storage.files import GroupFlush
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder
 from synexs_async.storage.journal import JournalWriter, Layout, Mark
 from synexs_async.storage.progress import timestamp
-from synexs_async.storage.protocol import HEADER_BYTES, BatchRows, Setup, decode_rows, frame
+from synexs_async.storage.protocol import HEADER_BYTES, BatchRows, Setup, decode_request, frame
 
 _MISSIONS_A_JOB: Final = 256  # as a run hands them over at full speed
 
@@ -148,7 +148,8 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
             with watch.timing("encode for a worker"):
                 request = frame(BatchRows.of(block))
             with watch.timing("decode"):
-                rows = decode_rows(request[HEADER_BYTES:])
+                rows = decode_request(request[HEADER_BYTES:])
+            assert isinstance(rows, BatchRows)
             with watch.timing("write batches"):
                 entries = batch.write_batches(rows, setup)
 

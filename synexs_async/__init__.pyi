@@ -21,10 +21,13 @@ from .missions.team_block import TeamMission
 from .runner import LiveRun, RunReport, open_run, run
 from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .verification.differences import Difference
+from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
     "Block",
     "ConfigError",
+    "Difference",
     "ErrorRecord",
     "FolderError",
     "FolderInUse",
@@ -34,6 +37,7 @@ __all__ = [
     "Mission",
     "MissionFailed",
     "MissionRecord",
+    "PartCheck",
     "Progress",
     "RunConfig",
     "RunFailed",
@@ -44,6 +48,7 @@ __all__ = [
     "SynexsError",
     "TeamMission",
     "UsageError",
+    "Verification",
     "WorkerFailed",
     "default_scenario",
     "load_scenario",
@@ -52,4 +57,5 @@ __all__ = [
     "read_progress",
     "run",
     "simulate_mission",
+    "verify_run",
 ]

@@ -1,44 +1,29 @@
-"""The command line: options made from `RunConfig`, signals on, exit codes.
+"""The command line: which command is asked for, what it refuses in one line, exit codes.
 
-What only a run needs is imported when there is one: everybody waits for what `--help` imports.
+What only one command needs is imported when it is asked for: everybody waits for what `--help`
+imports.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
-from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args, get_origin
+from typing import Final, NoReturn
 
-from synexs_async.config import OPTIONS, LogLevel, RunConfig
 from synexs_async.errors import ConfigError, RunFailed, UsageError
 
-if TYPE_CHECKING:
-    from synexs_async.runner import LiveRun, RunReport
-
-_COMMAND: Final = "python -m synexs_async"
-_QUICK_MISSIONS: Final = 10
-_EXAMPLES: Final = f"""\
-examples:
-  {_COMMAND} --missions 1000               run 1,000 missions into ./training_logs
-  {_COMMAND} --missions 1000               the same again: goes on where it was interrupted
-  {_COMMAND} --missions 2000               extends that run
-  {_COMMAND} --seed 7 --output runs/seven  other episodes, in another folder
-  {_COMMAND} scenario > mine.toml          print the built-in scenario: a file to start from
-  {_COMMAND} --scenario mine.toml --output runs/mine
-  tools/progress.sh training_logs                    watch a run from another terminal
-
-exit codes:
-  0 complete, 1 failed (what was committed is kept), 2 refused (nothing was changed),
-  129, 130, 143 interrupted by SIGHUP, SIGINT, SIGTERM (the same command goes on)
-"""
+COMMAND: Final = "python -m synexs_async"
+COMMANDS: Final = {
+    "verify": "check a run's folder, and mend it",
+    "replay": "simulate one mission, and print it step by step",
+    "digest": "print the digest of a complete data set",
+    "scenario": "print the built-in scenario",
+}
+_MAIN_JOB: Final = "run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,226 +32,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths need not be text that it knows
+    name = _MAIN_JOB
+    if arguments and arguments[0] in COMMANDS:
+        name, *arguments = arguments
     try:
-        if arguments[:1] == ["scenario"]:
-            return _print_scenario(arguments[1:])
-        return _run(_parser().parse_args(arguments), arguments)
+        code: int = import_module(f"synexs_async.commands.{name}").main(arguments)
+        sys.stdout.flush()
     except ConfigError as error:
-        return _refuse(f"--{error.option.replace('_', '-')}: {_reason(error)}")
+        reason = f"expected {error.expected}, not {error.value!r}"
+        return _refuse(f"--{error.option.replace('_', '-')}: {reason}")
     except UsageError as error:
         return _refuse(str(error))
-
-
-def _reason(error: ConfigError) -> str:
-    return f"expected {error.expected}, not {error.value!r}"
-
-
-def _refuse(problem: str) -> int:
-    print(f"synexs_async: error: {problem}", file=sys.stderr)
-    return 2
-
-
-def _print_scenario(arguments: Sequence[str]) -> int:
-    from synexs_async.missions.scenario import default_scenario_text
-
-    description = "Print the built-in scenario as TOML, a file to start from."
-    _Parser(prog=f"{_COMMAND} scenario", description=description).parse_args(arguments)
-    print(default_scenario_text(), end="")
-    return 0
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_refuse(f"{message.removeprefix('argument ')} (see --help)"))
-
-
-def _parser() -> ArgumentParser:
-    parser = _Parser(
-        prog=_COMMAND,
-        usage=f"{_COMMAND} [options]\n       {_COMMAND} scenario",
-        description="Run deterministic missions and leave a training data set in a folder.",
-        epilog=_EXAMPLES,
-        formatter_class=lambda prog: RawDescriptionHelpFormatter(prog, max_help_position=30),
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"synexs_async {_version()}")
-    parser.add_argument(
-        "--quick", action="store_true", help=f"run {_QUICK_MISSIONS} missions, to try it out"
-    )
-    for option in OPTIONS:
-        name = option.name.replace("_", "-")
-        settings: dict[str, Any] = {"dest": option.name, "help": option.metadata["help"]}
-        if option.type is bool:
-            parser.add_argument(f"--no-{name}", action="store_false", **settings)
-            continue
-        settings["default"] = None  # left out, RunConfig's own default holds
-        if option.default is not None:
-            settings["help"] += f" (default: {option.default})"
-        if get_origin(option.type) is Literal:
-            settings["choices"] = get_args(option.type)
-        else:
-            kind = get_args(option.type)[0] if isinstance(option.type, UnionType) else option.type
-            settings |= {"type": _CONVERTERS[kind], "metavar": _METAVARS[kind]}
-        parser.add_argument(f"--{name}", **settings)
-    parser.add_argument(
-        "--scenario", type=Path, metavar="FILE", help="the mission's parameters, as TOML"
-    )
-    parser.add_argument(
-        "--console-level",
-        choices=get_args(LogLevel),
-        default="INFO",
-        help="least level on the console (default: INFO)",
-    )
-    parser.add_argument("--no-uvloop", action="store_true", help="use asyncio's own event loop")
-    return parser
-
-
-def _version() -> str:
-    try:
-        return version("synexs_async")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
-def _number(kind: type[int | float], expected: str) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            return kind(text)
-        except ValueError:
-            raise ArgumentTypeError(f"expected {expected}, not {text!r}") from None
-
-    return convert
-
-
-_CONVERTERS: Final[dict[Any, Callable[[str], Any]]] = {
-    int: _number(int, "a whole number"),
-    float: _number(float, "a number"),
-    Path: Path,
-    str: str,
-}
-_METAVARS: Final[dict[Any, str]] = {int: "N", float: "SECONDS", Path: "DIR", str: "ID"}
-
-
-def _config(options: Namespace) -> RunConfig:
-    given = {
-        option.name: getattr(options, option.name)
-        for option in OPTIONS
-        if getattr(options, option.name) is not None
-    }
-    if options.quick:
-        if "missions" in given:
-            raise UsageError("--quick: runs 10 missions; leave it out to give --missions")
-        given["missions"] = _QUICK_MISSIONS
-    RunConfig(**given)  # says what is wrong with the options before anything is read
-    if options.scenario is not None:
-        from synexs_async.missions.scenario import load_scenario
-        from synexs_async.missions.team_block import TeamMission
-
-        given["mission"] = TeamMission(load_scenario(options.scenario))
-    return RunConfig(**given)
-
-
-def _run(options: Namespace, arguments: Sequence[str]) -> int:
-    config = _config(options)
-
-    import anyio
-
-    again = [argument for argument in arguments if argument != "--no-resume"]
-    running = _Running(config, options.console_level, shlex.join([*_COMMAND.split(), *again]))
-    backend = {"use_uvloop": not options.no_uvloop and sys.platform != "win32"}
-    code = anyio.run(running.run, backend_options=backend)
-    if running.console_hangs:
-        os._exit(code)  # a terminal that takes no output would keep the process from ending
+    except RunFailed as error:
+        _complain(str(error))
+        return 1
+    except BrokenPipeError:  # nobody reads on, as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code
 
 
-class _Running:
-    """One run under the command line: it ends with an exit code."""
+class Parser(ArgumentParser):
+    """Refuses in one line."""
 
-    def __init__(self, config: RunConfig, console_level: str, go_on: str) -> None:
-        self._config = config
-        self._console_level = console_level
-        self._go_on = go_on
-        self._live: LiveRun | None = None
-        self._signal = 0
-        self.console_hangs = False
-
-    async def run(self) -> int:
-        import anyio
-
-        from synexs_async.console import Console
-        from synexs_async.tasks.signals import watch_signals
-
-        self._console = Console(self._console_level)
-        try:
-            async with self._console.shown(), anyio.create_task_group() as tasks:
-                await tasks.start(watch_signals, self._stop, self._give_up)
-                code = 128
-                with anyio.CancelScope() as self._starting:
-                    code = await self._run_to_the_end()
-                tasks.cancel_scope.cancel()
-        except* UsageError as group:
-            raise _first(group) from None
-        self.console_hangs = self._console.hangs
-        return code + self._signal if code == 128 else code
-
-    async def _run_to_the_end(self) -> int:
-        from synexs_async.runner import open_run
-
-        try:
-            async with open_run(self._config) as self._live:
-                self._console.watch(self._live)
-        except RunFailed as error:
-            problem = f"{error}. What was committed is kept; go on with: {self._go_on}"
-            self._console.complain(problem)
-            return 1
-        self._summarise(self._live.report)
-        return 0 if self._live.report.status == "completed" else 128
-
-    def _stop(self, number: int) -> None:
-        self._signal = number
-        self._console.say(f"{signal.Signals(number).name}: finishing what has begun ...")
-        if self._live is None:
-            self._starting.cancel()
-        else:
-            self._live.stop()
-
-    def _give_up(self) -> None:
-        if self._live is None:
-            os._exit(128 + self._signal)  # it is reading yet, and has nothing to lose
-        self._live.give_up()
-
-    def _summarise(self, report: RunReport) -> None:
-        say = self._console.say
-        if report.archived:
-            say(f"the earlier run was moved to {report.archived}")
-        if report.status == "completed" and not report.new_missions and report.seconds == 0:
-            say(f"already complete: {report.missions:,} missions; nothing to do")
-        elif report.status == "completed":
-            say(f"complete: {report.missions:,} missions; {_speed(report)}")
-        else:
-            say(f"stopped after {report.missions:,} of {report.total:,} missions; {_speed(report)}")
-        counts = report.outcomes
-        shares = {
-            "success": counts.success_count,
-            "failure": counts.failure_count,
-            "aborted": counts.abort_count,
-            "error": counts.error_count,
-        }
-        listed = (f"{name} {n:,} ({n / max(report.missions, 1):.1%})" for name, n in shares.items())
-        say(f"  outcomes  {', '.join(listed)}")
-        say(f"  data      {report.output}")
-        if report.dataset_sha256:
-            say(f"  digest    {report.dataset_sha256}")
-        else:
-            say(f"  nothing is lost; go on with: {self._go_on}")
+    def error(self, message: str) -> NoReturn:
+        """End with what is wrong."""
+        sys.exit(_refuse(f"{message.removeprefix('argument ')} (see --help)"))
 
 
-def _first(group: BaseExceptionGroup[UsageError]) -> UsageError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def command_parser(name: str, description: str, *examples: str) -> Parser:
+    """Return the parser of a command."""
+    return Parser(
+        prog=f"{COMMAND} {name}",
+        description=description,
+        epilog="\n  ".join(("examples:", *examples)),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
-def _speed(report: RunReport) -> str:
-    rate = report.new_missions / report.seconds if report.seconds else 0.0
-    return f"{report.new_missions:,} new ones in {report.seconds:.1f} s, {rate:,.0f} a second"
+def _refuse(problem: str) -> int:
+    _complain(problem)
+    return 2
+
+
+def _complain(problem: str) -> None:
+    print(f"synexs_async: error: {problem}", file=sys.stderr)

@@ -16,7 +16,8 @@ SynexsError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -90,9 +91,11 @@ class JournalDamaged(UsageError):
 
     def __init__(self, file: Path, line: int | None, problem: str) -> None:
         place = f"{_shown(file)}, line {line}" if line else _shown(file)
+        folder = shlex.quote(_shown(file.parent.parent))
         super().__init__(
-            f"{place}: {problem}. Restore the file from a copy, or add --no-resume to move this "
-            "run into its archive folder and start anew"
+            f"{place}: {problem}. Mend it with `python -m synexs_async verify {folder} --repair`, "
+            "restore the file from a copy, or add --no-resume to move this run into its archive "
+            "folder and start anew"
         )
         self.file, self.line, self.problem = file, line, problem
 
@@ -122,3 +125,12 @@ class StorageFailed(RunFailed):
 
 class WorkerFailed(RunFailed):
     """Worker processes ended again and again over the same work, or could not work at all."""
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Give the errors in a group, of any depth; of one that is no group, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from leaves_of(part)
+    else:
+        yield error

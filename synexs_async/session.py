@@ -8,7 +8,6 @@ shielded, drain what is in them. The progress reporter stays around those until 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,7 +18,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
-from synexs_async.errors import FolderError, MissionFailed, StorageFailed
+from synexs_async.errors import FolderError, MissionFailed, StorageFailed, leaves_of
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import (
@@ -356,7 +355,7 @@ class Session:
 
 def _cause_of(error: Exception) -> BaseException:
     """Find the error that the others follow from."""
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     told = [leaf for leaf in leaves if not isinstance(leaf, anyio.BrokenResourceError)]
     cause = (told or leaves)[0]
     if isinstance(cause, OSError):
@@ -364,11 +363,3 @@ def _cause_of(error: Exception) -> BaseException:
         failure.__cause__ = cause
         return failure
     return cause
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error

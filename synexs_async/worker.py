@@ -1,4 +1,4 @@
-"""The worker process: it is handed missions and writes them as batches.
+"""The worker process: it is handed missions and writes them as batches, or checks those there.
 
 It speaks in frames over its standard input and output, and ends when its input does, so that no
 worker outlives the process that it works for, however that one ends. It is a program of its own
@@ -16,13 +16,15 @@ from typing import BinaryIO, Final
 
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
-    BatchRows,
+    BatchCheck,
     Broken,
+    Checked,
     Refused,
     Reply,
+    Request,
     Setup,
     Written,
-    decode_rows,
+    decode_request,
     decode_setup,
     frame,
     payload_length,
@@ -44,7 +46,7 @@ def main() -> None:
     setup = decode_setup(first)
     try:
         while (request := _read(requests)) is not None:
-            replies.write(frame(_serve(setup, decode_rows(request))))
+            replies.write(frame(_serve(setup, decode_request(request))))
             replies.flush()
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
@@ -56,13 +58,15 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _serve(setup: Setup, rows: BatchRows) -> Reply:
+def _serve(setup: Setup, request: Request) -> Reply:
     try:
         from synexs_async.storage import batch  # torch, which takes seconds
 
         if os.getppid() != setup.parent:
             os._exit(1)  # orphaned: another process may have taken over the folder
-        return Written(batch.write_batches(rows, setup), batch.cuda_is_available())
+        if isinstance(request, BatchCheck):
+            return Checked(batch.check_batches(request.rows, setup))
+        return Written(batch.write_batches(request, setup), batch.cuda_is_available())
     except OSError as error:
         name = None if error.filename is None else os.fsencode(error.filename)
         return Refused(error.errno or 0, error.strerror or str(error), name)

@@ -166,12 +166,15 @@ class Work:
             cuda_available=False,
         )
         self.checkpoint(digest, last_batch_size)
-        tell_that_it_is_complete(self.layout, self.writer.mark.missions)
+        counts = OutcomeCounts(**self.statistics.counts())
+        tell_that_it_is_complete(self.layout, self.writer.mark.missions, counts)
         self.writer.close()
         return digest
 
 
-def tell_that_it_is_complete(layout: Layout, missions: int) -> None:
+def tell_that_it_is_complete(
+    layout: Layout, missions: int, stats: OutcomeCounts | None = None
+) -> None:
     """Write the progress file of a complete run."""
     progress = Progress(
         timestamp=TIME,
@@ -182,7 +185,7 @@ def tell_that_it_is_complete(layout: Layout, missions: int) -> None:
         elapsed_seconds=1.5,
         rate_missions_per_sec=10.0,
         eta_seconds=0.0,
-        stats=OutcomeCounts(),
+        stats=stats or OutcomeCounts(),
         seed=SEED,
         pid=1,
         host="",

@@ -36,7 +36,9 @@ from synexs_async.storage.journal import Layout
 from synexs_async.storage.ledger import Entry
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
-    decode_rows,
+    BatchCheck,
+    BatchRows,
+    decode_request,
     decode_setup,
     frame,
     payload_length,
@@ -227,7 +229,8 @@ class TestBytes:
     def test_the_way_of_the_rows_is_not_in_the_bytes(self, failed: set[int]) -> None:
         """Simulated here, sent through a pipe, or read from the journal: the bytes are the same."""
         block = missions_with_errors(0, 11, failed)
-        sent = decode_rows(frame(rows_of(block))[HEADER_BYTES:])
+        sent = decode_request(frame(rows_of(block))[HEADER_BYTES:])
+        assert isinstance(sent, BatchRows)
         read = read_block(MISSION, 0, [bytes(bytearray(line)) for line in block.lines])
         alike = rows_of(block)
         alike.ids[:] = [mission_id[:1] + mission_id[1:] for mission_id in alike.ids]
@@ -361,7 +364,11 @@ class TestFrames:
         """A frame is a length and a message, and decodes to what was sent."""
         setup, rows = setup_of(layout_in(tmp_path)), rows_of(missions(0, 5))
 
-        for message, decode in ((setup, decode_setup), (rows, decode_rows)):
+        for message, decode in (
+            (setup, decode_setup),
+            (rows, decode_request),
+            (BatchCheck(rows), decode_request),
+        ):
             sent = frame(message)
             header, payload = sent[:HEADER_BYTES], sent[HEADER_BYTES:]
             assert len(payload) == payload_length(header)

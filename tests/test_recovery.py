@@ -612,7 +612,7 @@ class TestDamage:
         assert caught.value.problem.startswith("the file is missing")
 
     def test_the_message_says_what_can_be_done(self, layout: Layout) -> None:
-        """Restore the file, or start anew: the user has the choice."""
+        """Mend it, restore the file, or start anew: the user has the choice."""
         write_run(layout, 27, 25)
         change(layout.file(20), change_line(3, garble))
 
@@ -621,7 +621,8 @@ class TestDamage:
 
         message = str(caught.value)
         assert message.startswith(f"{layout.file(20)}, line 3: the line is no record")
-        assert "Restore the file from a copy, or add --no-resume" in message
+        repair = f"Mend it with `python -m synexs_async verify {layout.folder.path} --repair`, "
+        assert f"{repair}restore the file from a copy, or add --no-resume" in message
 
 
 class TestComplete:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import warnings
+from collections.abc import Iterator
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,7 +23,9 @@ from synexs_async.missions.mission import ERROR_LABEL, LABEL_NAMES
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.ledger import Entry
-from synexs_async.storage.protocol import BatchRows, Setup
+from synexs_async.storage.protocol import BatchRows, BatchState, Setup
+
+_LONGEST_VALUE: Final = 80
 
 torch.set_num_threads(1)  # there is a worker for each core already
 
@@ -29,47 +33,18 @@ torch.set_num_threads(1)  # there is a worker for each core already
 def write_batches(rows: BatchRows, setup: Setup) -> list[Entry]:
     """Write rows as batches, each under its name, and return their ledger entries."""
     folder = RunFolder(Path(os.fsdecode(setup.folder)))
-    labels = np.frombuffer(rows.labels, np.int64)
-    features = np.frombuffer(rows.features, np.float32).reshape(
-        len(labels), setup.feature_rows, setup.feature_columns
-    )
-    metadata = [
-        {"mission_id": mission_id, "duration": duration, "status": status, "efficiency": efficiency}
-        for mission_id, duration, status, efficiency in zip(
-            rows.ids,
-            rows.durations,
-            (LABEL_NAMES[label] for label in labels.tolist()),
-            rows.efficiencies,
-            strict=True,
-        )
-    ]
     entries = []
-    for start in range(0, len(labels), setup.batch_size):
-        part = slice(start, start + setup.batch_size)
-        kept = labels[part] != ERROR_LABEL
-        content: dict[str, Any] = {
-            "features": torch.from_numpy(_pad(features[part][kept], setup.sequence_length)),
-            "labels": torch.from_numpy(labels[part][kept]),
-            "metadata": list(compress(metadata[part], kept.tolist())),
-            "batch_id": (rows.first + start) // setup.batch_size,
-            "batch_size": int(kept.sum()),
-            "first_mission": rows.first + start,
-        }
-        path = folder.batch_file(content["batch_id"])
+    for missions, content in _contents(rows, setup):
         data = serialise(content)
-        replace_file(path, data, durable=False)
-        entries.append(
-            Entry(
-                file=f"{path.parent.name}/{path.name}",
-                first=rows.first + start,
-                missions=len(kept),
-                size=len(data),
-                sha256=hashlib.sha256(data).hexdigest(),
-                content_sha256=content_digest(content),
-                rows=content["batch_size"],
-            )
-        )
+        replace_file(folder.batch_file(content["batch_id"]), data, durable=False)
+        entries.append(_entry(folder, missions, content, data))
     return entries
+
+
+def check_batches(rows: BatchRows, setup: Setup) -> list[BatchState]:
+    """Compare the batches that rows make with what is in their files."""
+    folder = RunFolder(Path(os.fsdecode(setup.folder)))
+    return [_check(folder, missions, content) for missions, content in _contents(rows, setup)]
 
 
 def cuda_is_available() -> bool:
@@ -108,6 +83,113 @@ def content_digest(content: dict[str, Any]) -> str:
     digest.update(np.ascontiguousarray(features, "<f4").data)
     digest.update(np.ascontiguousarray(labels, "<i8").data)
     return digest.hexdigest()
+
+
+def _contents(rows: BatchRows, setup: Setup) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Make the content of each batch, beside the number of missions that it covers."""
+    labels = np.frombuffer(rows.labels, np.int64)
+    features = np.frombuffer(rows.features, np.float32).reshape(
+        len(labels), setup.feature_rows, setup.feature_columns
+    )
+    metadata = [
+        {"mission_id": mission_id, "duration": duration, "status": status, "efficiency": efficiency}
+        for mission_id, duration, status, efficiency in zip(
+            rows.ids,
+            rows.durations,
+            (LABEL_NAMES[label] for label in labels.tolist()),
+            rows.efficiencies,
+            strict=True,
+        )
+    ]
+    for start in range(0, len(labels), setup.batch_size):
+        part = slice(start, start + setup.batch_size)
+        kept = labels[part] != ERROR_LABEL
+        yield (
+            len(kept),
+            {
+                "features": torch.from_numpy(_pad(features[part][kept], setup.sequence_length)),
+                "labels": torch.from_numpy(labels[part][kept]),
+                "metadata": list(compress(metadata[part], kept.tolist())),
+                "batch_id": (rows.first + start) // setup.batch_size,
+                "batch_size": int(kept.sum()),
+                "first_mission": rows.first + start,
+            },
+        )
+
+
+def _entry(folder: RunFolder, missions: int, content: dict[str, Any], data: bytes) -> Entry:
+    path = folder.batch_file(content["batch_id"])
+    return Entry(
+        file=f"{path.parent.name}/{path.name}",
+        first=content["first_mission"],
+        missions=missions,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        content_sha256=content_digest(content),
+        rows=content["batch_size"],
+    )
+
+
+def _check(folder: RunFolder, missions: int, content: dict[str, Any]) -> BatchState:
+    data = serialise(content)
+    entry = _entry(folder, missions, content, data)
+
+    def unreadable(found: str) -> BatchState:
+        return BatchState(entry, same_bytes=False, problem=("", "a batch", found))
+
+    try:
+        found = folder.batch_file(content["batch_id"]).read_bytes()
+    except FileNotFoundError:
+        return unreadable("no file")
+    except OSError as error:
+        return unreadable(f"a file that can't be read ({error.strerror})")
+    if found == data:
+        return BatchState(entry)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            there = torch.load(io.BytesIO(found), weights_only=True)
+        for row, field, wanted, value in _side_by_side(content, there):
+            if type(wanted) is not type(value) or wanted != value:
+                problem = field, _spoken(wanted), _spoken(value)
+                return BatchState(entry, same_bytes=False, problem=problem, row=row)
+    except Exception as error:  # whatever comes of damaged bytes
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        return unreadable(f"bytes that are none ({_shortened(reason)})")
+    sha256 = hashlib.sha256(found).hexdigest()
+    in_its_container = msgspec.structs.replace(entry, size=len(found), sha256=sha256)
+    return BatchState(in_its_container, same_bytes=False)
+
+
+def _side_by_side(
+    expected: dict[str, Any], found: dict[str, Any]
+) -> Iterator[tuple[int | None, str, Any, Any]]:
+    """Give row, field and both values, in an order in which each may rest on those before it."""
+    yield None, "", list(expected), list(found)
+    for key in ("batch_id", "batch_size", "first_mission"):
+        yield None, key, expected[key], found[key]
+    for key, bits in (("features", torch.int32), ("labels", torch.int64)):
+        tensors = expected[key], found[key]
+        wanted, there = (f"{tensor.dtype} {list(tensor.shape)}" for tensor in tensors)
+        yield None, key, wanted, there
+        unlike = (tensors[0].view(bits) != tensors[1].view(bits)).nonzero()  # bits, as of a NaN
+        for row, *inner in unlike[:1].tolist():
+            wanted, there = (repr(tensor[(row, *inner)].item()) for tensor in tensors)
+            yield row, f"{key}{inner or ''}", wanted, there
+            yield row, f"{key}{inner or ''}", "one NaN", "another"
+    yield None, "metadata", type(expected["metadata"]), type(found["metadata"])
+    yield None, "metadata", len(expected["metadata"]), len(found["metadata"])
+    for row, pair in enumerate(zip(expected["metadata"], found["metadata"], strict=True)):
+        yield row, "metadata", list(pair[0]), list(pair[1])
+        for key in pair[0]:
+            yield row, f"metadata.{key}", pair[0][key], pair[1][key]
+
+
+def _spoken(value: Any) -> str:
+    return _shortened(value if isinstance(value, str) else repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def _pad(features: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.float32]:

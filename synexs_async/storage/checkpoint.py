@@ -75,11 +75,41 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
     last_batch_size: int
     checksum: str = ""
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint that this speaks of."""
+        journal = self.journal
+        return Checkpoint(
+            mark=Mark(
+                self.missions_completed, journal.offset, journal.sha256, journal.batch_offset
+            ),
+            statistics=self.sums,
+            elapsed_time=self.stats.elapsed_time,
+            dataset_sha256=self.dataset_sha256,
+            last_batch_size=self.last_batch_size,
+        )
+
 
 def write_checkpoint(
     path: Path, checkpoint: Checkpoint, *, timestamp: str, journal_file: str, batch_size: int
 ) -> None:
     """Replace checkpoint.json, durably."""
+    content = content_of(checkpoint, timestamp, journal_file, batch_size)
+    replace_file(path, encode_content(content), durable=True)
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """Read checkpoint.json, None where there is none; ValueError where it can't be trusted."""
+    try:
+        return decode_content(path.read_bytes(), path.name).checkpoint
+    except FileNotFoundError:
+        return None
+
+
+def content_of(
+    checkpoint: Checkpoint, timestamp: str, journal_file: str, batch_size: int
+) -> CheckpointFile:
+    """Return what checkpoint.json says of a checkpoint."""
     mark, statistics = checkpoint.mark, checkpoint.statistics
     content = CheckpointFile(
         timestamp=timestamp,
@@ -97,28 +127,23 @@ def write_checkpoint(
         last_batch_size=checkpoint.last_batch_size,
     )
     content.checksum = _checksum(content)
-    text = msgspec.json.format(msgspec.json.encode(content))
-    replace_file(path, text + b"\n", durable=True)
+    return content
 
 
-def read_checkpoint(path: Path) -> Checkpoint | None:
-    """Read checkpoint.json, None where there is none; ValueError where it can't be trusted."""
+def encode_content(content: CheckpointFile) -> bytes:
+    """Return the bytes of checkpoint.json."""
+    return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+
+
+def decode_content(data: bytes, name: str) -> CheckpointFile:
+    """Read the bytes of checkpoint.json; ValueError where they can't be trusted."""
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=CheckpointFile)
-    except FileNotFoundError:
-        return None
+        content = msgspec.json.decode(data, type=CheckpointFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} can't be read: {error}") from error
+        raise ValueError(f"{name} can't be read: {error}") from error
     if content.checksum != _checksum(content):
-        raise ValueError(f"{path.name} does not match its own checksum")
-    journal = content.journal
-    return Checkpoint(
-        mark=Mark(content.missions_completed, journal.offset, journal.sha256, journal.batch_offset),
-        statistics=content.sums,
-        elapsed_time=content.stats.elapsed_time,
-        dataset_sha256=content.dataset_sha256,
-        last_batch_size=content.last_batch_size,
-    )
+        raise ValueError(f"{name} does not match its own checksum")
+    return content
 
 
 def _checksum(content: CheckpointFile) -> str:

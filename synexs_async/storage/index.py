@@ -8,13 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from synexs_async.missions.mission import LABEL_NAMES
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.folder import Identity, RunFolder
 from synexs_async.storage.ledger import Entry, Ledger
+
+_LISTS: Final = b',\n  "batch_files": '
 
 
 def dataset_digest(journals: Iterable[Entry], batches: Iterable[Entry]) -> str:
@@ -45,15 +50,33 @@ def write_index(
     """
     ledger = Ledger(folder.ledger)
 
-    def entries(wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
-        return (entry for entry in chain(ledger.entries(), last) if wanted(entry))
+    def entries(*, batches: bool) -> Iterator[Entry]:
+        return (entry for entry in chain(ledger.entries(), last) if entry.is_batch == batches)
 
-    def batches() -> Iterator[Entry]:
-        return entries(lambda entry: entry.is_batch)
+    digest, parts = compose_index(
+        identity,
+        missions=missions,
+        feature_names=feature_names,
+        journals=lambda: entries(batches=False),
+        batches=lambda: entries(batches=True),
+        created=created,
+        cuda_available=cuda_available,
+    )
+    replace_file(folder.index, parts, durable=True)
+    return digest
 
-    def journals() -> Iterator[Entry]:
-        return entries(lambda entry: not entry.is_batch)
 
+def compose_index(
+    identity: Identity,
+    *,
+    missions: int,
+    feature_names: Sequence[str],
+    journals: Callable[[], Iterable[Entry]],
+    batches: Callable[[], Iterable[Entry]],
+    created: str,
+    cuda_available: bool,
+) -> tuple[str, Iterator[bytes]]:
+    """Return the data set's digest, and the index in pieces, one behind the other."""
     digest = dataset_digest(journals(), batches())
     fields = {
         "missions": missions,
@@ -69,7 +92,7 @@ def write_index(
     }
     parts = chain(
         [msgspec.json.format(msgspec.json.encode(fields)).rstrip(b"}").rstrip()],
-        [b',\n  "batch_files": '],
+        [_LISTS],
         _array(_name(entry) for entry in batches()),
         [b',\n  "batches": '],
         _array(_describe(entry) for entry in batches()),
@@ -77,8 +100,53 @@ def write_index(
         _array(_describe(entry) for entry in journals()),
         [b"\n}\n"],
     )
-    replace_file(folder.index, parts, durable=True)
-    return digest
+    return digest, parts
+
+
+class IndexHead(Struct, frozen=True):
+    """What an index says before it lists the files."""
+
+    missions: int
+    dataset_sha256: str
+    identity: Identity
+    created: str
+    cuda_available: bool
+
+
+def read_index_head(path: Path) -> IndexHead | None:
+    """Read the beginning of an index, None where there is none; ValueError where it is not one."""
+    beginning = b""
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.startswith(_LISTS.splitlines()[-1]):
+                    break
+                beginning += line
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(beginning.rstrip().rstrip(b",") + b"}", type=IndexHead)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} can't be read: {error}") from error
+
+
+def digests_in_index(folder: RunFolder) -> dict[str, str]:
+    """Return the SHA-256 of each file that the index lists; none where it can't be read."""
+    try:
+        index = msgspec.json.decode(folder.index.read_bytes(), type=_Files)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {listed.file: listed.sha256 for listed in (*index.journal_files, *index.batches)}
+
+
+class _Listed(Struct, frozen=True, gc=False):
+    file: str
+    sha256: str
+
+
+class _Files(Struct, frozen=True):
+    batches: list[_Listed]
+    journal_files: list[_Listed]
 
 
 def _name(entry: Entry) -> bytes:

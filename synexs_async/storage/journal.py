@@ -209,7 +209,7 @@ def walk(layout: Layout, missions: int, offset: int) -> Generator[bytes, None, E
         if missions == end and not problem:
             offset = 0
             continue
-        follows = follows or any(first > missions for first in _files(layout))
+        follows = follows or any(first > missions for first in journal_files(layout))
         if follows and looked_again_at != missions:
             looked_again_at = missions  # a run that is going on may just have written it
             continue
@@ -263,7 +263,7 @@ def problem_of(line: bytes, expected: int) -> str:
 
 def cut(layout: Layout, extent: Extent) -> None:
     """Cut the journal off at its valid end, and all files behind it."""
-    for first in _files(layout):
+    for first in journal_files(layout):
         if first > extent.missions or (first == extent.missions and extent.offset == 0):
             layout.folder.journal_file(first).unlink()
     file = layout.file(extent.missions)
@@ -358,6 +358,14 @@ def line_before(file: Path, offset: int) -> bytes:
                 return end[start:]
 
 
+def journal_files(layout: Layout) -> Iterator[int]:
+    """Find the first missions of the journal files that there are, in no order."""
+    for file in layout.folder.missions.glob("mission_*.jsonl"):
+        number = file.stem.removeprefix("mission_")
+        if number.isdecimal() and file == layout.folder.journal_file(int(number)):
+            yield int(number)
+
+
 def digest_of_beginning(file: Path, size: int) -> str | None:
     """Return the SHA-256 of a file's first `size` bytes, None where it has fewer."""
     digest = hashlib.sha256()
@@ -405,13 +413,6 @@ def decode_record(line: bytes) -> MissionRecord | ErrorRecord:
 
 _decode_head = msgspec.json.Decoder(Head).decode
 _decode_record = msgspec.json.Decoder(MissionRecord).decode
-
-
-def _files(layout: Layout) -> Iterator[int]:
-    for file in layout.folder.missions.glob("mission_*.jsonl"):
-        number = file.stem.removeprefix("mission_")
-        if number.isdecimal() and file == layout.folder.journal_file(int(number)):
-            yield int(number)
 
 
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:

@@ -105,10 +105,14 @@ class Ledger:
         with lines:
             yield from map(decode_line, lines)
 
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Write the ledger anew with these entries, durably."""
+        replace_file(self.path, map(encode_line, entries), durable=True)
+
     def keep(self, wanted: Callable[[Entry], bool]) -> None:
         """Write the ledger anew, durably, with the wanted entries alone."""
         with self._changing:
-            self._replace(entry for entry in self.entries() if wanted(entry))
+            self.replace(entry for entry in self.entries() if wanted(entry))
 
     def insert(self, additions: Iterable[Entry]) -> None:
         """Write the ledger anew, durably, with `additions` in their places.
@@ -116,10 +120,7 @@ class Ledger:
         Their files must be on disk: who reads an entry trusts a file of its size.
         """
         with self._changing:
-            self._replace(_merge(self.entries(), additions))
-
-    def _replace(self, entries: Iterable[Entry]) -> None:
-        replace_file(self.path, map(encode_line, entries), durable=True)
+            self.replace(_merge(self.entries(), additions))
 
 
 def _merge(entries: Iterable[Entry], additions: Iterable[Entry]) -> Iterator[Entry]:

@@ -24,7 +24,7 @@ class Setup(Struct, frozen=True):
     feature_columns: int
 
 
-class BatchRows(Struct, frozen=True, gc=False):
+class BatchRows(Struct, frozen=True, tag=True, gc=False):
     """Missions that are to become batches; none to learn about the worker alone.
 
     Attributes:
@@ -56,6 +56,12 @@ class BatchRows(Struct, frozen=True, gc=False):
         )
 
 
+class BatchCheck(Struct, frozen=True, tag=True, gc=False):
+    """Missions whose batches are to be compared with the files that are there."""
+
+    rows: BatchRows
+
+
 class Written(Struct, frozen=True, tag=True):
     """The batches are in the folder."""
 
@@ -63,8 +69,32 @@ class Written(Struct, frozen=True, tag=True):
     cuda_available: bool
 
 
+class BatchState(Struct, frozen=True):
+    """What a batch's file holds.
+
+    Attributes:
+        entry: what its ledger entry should be. Where just the container differs, as another build
+            of torch writes another, it is that of the file that is there.
+        same_bytes: whether this build of torch would write the file as it is.
+        problem: what differs first: the field, what was expected, and found; None where all of
+            the content is as it should be.
+        row: the row that differs.
+    """
+
+    entry: Entry
+    same_bytes: bool = True
+    problem: tuple[str, str, str] | None = None
+    row: int | None = None
+
+
+class Checked(Struct, frozen=True, tag=True):
+    """What the files of the batches hold, in their order."""
+
+    states: list[BatchState]
+
+
 class Refused(Struct, frozen=True, tag=True):
-    """The operating system refused to write them."""
+    """The operating system refused to write or read them."""
 
     errno: int
     strerror: str
@@ -77,14 +107,15 @@ class Broken(Struct, frozen=True, tag=True):
     traceback: str
 
 
-Reply = Written | Refused | Broken
+Request = BatchRows | BatchCheck
+Reply = Written | Checked | Refused | Broken
 
 decode_setup = msgspec.msgpack.Decoder(Setup).decode
-decode_rows = msgspec.msgpack.Decoder(BatchRows).decode
+decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
-def frame(message: Setup | BatchRows | Reply) -> bytes:
+def frame(message: Setup | Request | Reply) -> bytes:
     """Encode a message and put its length before it."""
     payload = msgspec.msgpack.encode(message)
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload

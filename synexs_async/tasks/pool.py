@@ -21,10 +21,14 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from synexs_async.errors import WorkerFailed
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
+    BatchCheck,
     BatchRows,
+    BatchState,
     Broken,
+    Checked,
     Refused,
     Reply,
+    Request,
     Setup,
     Written,
     decode_reply,
@@ -82,10 +86,21 @@ class WorkerPool:
             OSError: the operating system refused to write them.
             WorkerFailed: no worker could do it.
         """
+        reply = await self._call(rows)
+        assert isinstance(reply, Written)
+        return reply
+
+    async def check(self, rows: BatchRows) -> list[BatchState]:
+        """Let a worker compare batches with what is in their files; the errors are those above."""
+        reply = await self._call(BatchCheck(rows))
+        assert isinstance(reply, Checked)
+        return reply.states
+
+    async def _call(self, request: Request) -> Written | Checked:
         for _ in range(_TRIES):
             worker = await self._least_busy()
             try:
-                reply = await worker.call(rows)
+                reply = await worker.call(request)
             except _CONNECTION_LOST:
                 await self._bury(worker)
                 continue
@@ -94,13 +109,14 @@ class WorkerPool:
                     await worker.kill()  # in the middle of a call, so of no more use
                 raise
             match reply:
-                case Written():
+                case Written() | Checked():
                     return reply
                 case Refused():
                     name = None if reply.filename is None else os.fsdecode(reply.filename)
                     raise OSError(reply.errno, reply.strerror, name)
                 case Broken():
                     raise WorkerFailed(f"a worker process can't work:\n{reply.traceback}")
+        rows = request.rows if isinstance(request, BatchCheck) else request
         raise WorkerFailed(
             f"{_TRIES} worker processes in a row ended over the missions from {rows.first} on"
         )
@@ -144,12 +160,12 @@ class _Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    async def call(self, rows: BatchRows) -> Reply:
+    async def call(self, request: Request) -> Reply:
         """Hand work over and wait for the reply; the next may be handed over meanwhile."""
         self.calls += 1
         try:
             async with self._sending:
-                await self._requests.send(self._greeting + frame(rows))
+                await self._requests.send(self._greeting + frame(request))
                 self._greeting = b""
             async with self._receiving:  # a fair lock: replies come in the order of the calls
                 header = await self._replies.receive_exactly(HEADER_BYTES)
