@@ -21,7 +21,7 @@ import torch
 
 from synexs_async.missions.mission import ERROR_LABEL, LABEL_NAMES
 from synexs_async.storage.files import replace_file
-from synexs_async.storage.folder import RunFolder
+from synexs_async.storage.folder import RunFolder, batch_name
 from synexs_async.storage.ledger import Entry
 from synexs_async.storage.protocol import BatchRows, BatchState, Setup
 
@@ -37,7 +37,7 @@ def write_batches(rows: BatchRows, setup: Setup) -> list[Entry]:
     for missions, content in _contents(rows, setup):
         data = serialise(content)
         replace_file(folder.batch_file(content["batch_id"]), data, durable=False)
-        entries.append(_entry(folder, missions, content, data))
+        entries.append(_entry(missions, content, data))
     return entries
 
 
@@ -117,10 +117,9 @@ def _contents(rows: BatchRows, setup: Setup) -> Iterator[tuple[int, dict[str, An
         )
 
 
-def _entry(folder: RunFolder, missions: int, content: dict[str, Any], data: bytes) -> Entry:
-    path = folder.batch_file(content["batch_id"])
+def _entry(missions: int, content: dict[str, Any], data: bytes) -> Entry:
     return Entry(
-        file=f"{path.parent.name}/{path.name}",
+        file=batch_name(content["batch_id"]),
         first=content["first_mission"],
         missions=missions,
         size=len(data),
@@ -132,7 +131,7 @@ def _entry(folder: RunFolder, missions: int, content: dict[str, Any], data: byte
 
 def _check(folder: RunFolder, missions: int, content: dict[str, Any]) -> BatchState:
     data = serialise(content)
-    entry = _entry(folder, missions, content, data)
+    entry = _entry(missions, content, data)
 
     def unreadable(found: str) -> BatchState:
         return BatchState(entry, same_bytes=False, problem=("", "a batch", found))

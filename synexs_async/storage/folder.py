@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,11 +77,11 @@ class RunFolder:
 
     def journal_file(self, first: int) -> Path:
         """Return the journal file whose first mission is `first`."""
-        return self.missions / f"mission_{first:09d}.jsonl"
+        return self.path / journal_name(first)
 
     def batch_file(self, number: int) -> Path:
         """Return the file of a batch."""
-        return self.batches / f"batch_{number:06d}.pt"
+        return self.path / batch_name(number)
 
     def log_file(self, started: datetime) -> Path:
         """Return the log of the session that started then."""
@@ -90,6 +91,16 @@ class RunFolder:
         """Make the folders of a run where they are missing."""
         for part in (self.logs, self.missions, self.batches, self.models):
             part.mkdir(exist_ok=True)
+
+
+def journal_name(first: int) -> str:
+    """Return the path, from the run's folder, of the journal file that begins with `first`."""
+    return f"missions/mission_{first:09d}.jsonl"
+
+
+def batch_name(number: int) -> str:
+    """Return the path of a batch's file from the run's folder."""
+    return f"batches/batch_{number:06d}.pt"
 
 
 def acquire(folder: RunFolder) -> FileLock:
@@ -154,8 +165,12 @@ def check_kinds(folder: RunFolder) -> None:
     for name in _PARTS:
         _expect_kind(folder.path / name, is_folder=name in _FOLDERS)
     for part, pattern in ((folder.missions, "mission_*.jsonl"), (folder.batches, "[bt]*_*.*")):
-        for path in part.glob(pattern):
-            _expect_kind(path, is_folder=False)
+        if not part.is_dir():
+            continue
+        with os.scandir(part) as entries:  # which knows what they are: there may be millions
+            for entry in entries:
+                if not entry.is_file(follow_symlinks=False) and fnmatch(entry.name, pattern):
+                    _expect_kind(Path(entry), is_folder=False)
 
 
 def settle(folder: RunFolder, run_file: RunFile) -> None:

@@ -21,7 +21,7 @@ from synexs_async.missions.failed import decode_error, is_error, read_block
 from synexs_async.missions.mission import Block, Mission, check_block
 from synexs_async.missions.records import ErrorRecord, MissionRecord
 from synexs_async.storage.files import append_to
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
+from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, journal_name, read_run_file
 from synexs_async.storage.ledger import Entry
 
 if TYPE_CHECKING:
@@ -154,9 +154,8 @@ class JournalWriter:
         self._offset += len(data)
 
     def _entry(self, start: int) -> Entry:
-        file = self._layout.folder.journal_file(start)
         return Entry(
-            file=f"{file.parent.name}/{file.name}",
+            file=journal_name(start),
             first=start,
             missions=self._missions - start,
             size=self._offset,
@@ -330,14 +329,13 @@ class JournalReader:
 
 def digest_file(layout: Layout, first: int) -> Entry:
     """Make the entry of a whole journal file anew; JournalDamaged where it is not whole."""
-    file = layout.folder.journal_file(first)
     end = first + layout.missions_per_file
     digest, size = hashlib.sha256(), 0
     for line in read_lines(layout, first, end, 0):
         digest.update(line)
         size += len(line)
     return Entry(
-        file=f"{file.parent.name}/{file.name}",
+        file=journal_name(first),
         first=first,
         missions=layout.missions_per_file,
         size=size,

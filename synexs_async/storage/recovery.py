@@ -7,6 +7,7 @@ sizes. Ahead of it nothing counts but the journal's valid lines.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from synexs_async.missions.mission import Mission
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from synexs_async.storage.files import temporary_files
+from synexs_async.storage.folder import batch_name, journal_name
 from synexs_async.storage.journal import (
     Extent,
     Layout,
@@ -198,6 +200,7 @@ class _LedgerCheck:
 
     def __init__(self, layout: Layout, mark: Mark) -> None:
         self._layout = layout
+        self._root = str(layout.folder.path)
         self._mark = mark
         self._next = {True: 0, False: 0}
         self.missing: dict[bool, list[int]] = {True: [], False: []}  # first missions, by is_batch
@@ -207,15 +210,13 @@ class _LedgerCheck:
         expected = self._next[entry.is_batch]
         if entry.first < expected or entry.first % step or entry.missions != step:
             return False
-        folder = self._layout.folder
-        file = (
-            folder.batch_file(entry.first // step)
-            if entry.is_batch
-            else folder.journal_file(entry.first)
-        )
-        if entry.file != f"{file.parent.name}/{file.name}" or entry.end > self._mark.missions:
+        name = batch_name(entry.first // step) if entry.is_batch else journal_name(entry.first)
+        if entry.file != name or entry.end > self._mark.missions:
             return False
-        size = file.stat().st_size if file.exists() else -1
+        try:
+            size = os.stat(f"{self._root}/{name}").st_size  # noqa: PTH116 - there may be millions
+        except OSError:
+            size = -1
         if size != entry.size:
             if not entry.is_batch:
                 raise _damage(self._layout, entry.first, entry.end)
