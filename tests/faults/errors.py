@@ -8,11 +8,10 @@ rest follows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Final
 
-from harness import Call, Case, Ended, Extent, Fault, shim
-from starts import STARTS, calls_from, chain, try_fault
+from harness import Call, Case, Ended, Extent, Fault
+from starts import fault_cases
 
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES")
 _HARMLESS: Final = ("progress", "log", "logs")
@@ -20,20 +19,8 @@ _FAMILIES: Final = {"short": "short writes", "EINTR": "interrupted calls", "full
 
 
 def cases(extent: Extent) -> list[Case]:
-    """Return a case for each call and each error, or for a chain of them."""
-    if shim() is None:
-        return []
-    if extent == "short":
-        return [
-            Case("I/O errors", name, partial(chain, faults, promised=_is_promised))
-            for name, faults in _CHAINS.items()
-        ]
-    return [
-        Case(_family(fault), f"{start}, {fault}", partial(try_fault, start, fault, _is_promised))
-        for start in STARTS
-        for call in calls_from(start)
-        for fault in _faults(call)
-    ]
+    """Return a case for each call and each way to disturb it, or for chains of them."""
+    return fault_cases(extent, ("I/O errors", _CHAINS), _faults, _family, _is_promised)
 
 
 _CHAINS: Final[dict[str, list[Fault]]] = {
@@ -97,8 +84,12 @@ def _is_promised(fault: Fault, ended: Ended) -> bool:
             return ended.out.count("can't be written") <= 1
         if action != "full":  # which takes all that is written afterwards
             return False
-    if ended.code == 0:  # another worker did it, or the folder was there already
-        return fault.kind == "pipe" or fault.operation == "mkdir"
+    if ended.code == 0:  # another worker did it, the folder was there, or may not be flushed by us
+        return (
+            fault.kind == "pipe"
+            or fault.operation == "mkdir"
+            or (fault.kind == "parents" and action == "EACCES")
+        )
     if ended.code == 2:
-        return fault.kind in ("folder", "lock") and ended.err.count("\n") == 1
+        return fault.kind in ("parents", "folder", "lock") and ended.err.count("\n") == 1
     return ended.code == 1 and ended.err.count("\n") == 1 and "go on with: " in ended.err

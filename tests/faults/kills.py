@@ -8,11 +8,10 @@ a kill, and in one that extends a complete run.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Final
 
-from harness import KILLED, Call, Case, Ended, Extent, Fault, shim
-from starts import STARTS, calls_from, chain, try_fault
+from harness import KILLED, Call, Case, Ended, Extent, Fault
+from starts import fault_cases
 
 SIGNALS: Final = {"int": 130, "int-twice": 130, "term": 143, "hup": 129}
 _WORKER: Final = (("open", "batch"), ("write", "batch"), ("rename", "batch"), ("write", "pipe"))
@@ -29,20 +28,8 @@ _WRITTEN: Final = ("identity", "journal", "ledger", "checkpoint", "progress", "i
 
 
 def cases(extent: Extent) -> list[Case]:
-    """Return a case for each place and each way to end there, or for a chain of them."""
-    if shim() is None:
-        return []
-    if extent == "short":
-        return [
-            Case("kills and signals", name, partial(chain, faults, promised=_is_promised))
-            for name, faults in _CHAINS.items()
-        ]
-    return [
-        Case(_family(fault), f"{start}, {fault}", partial(try_fault, start, fault, _is_promised))
-        for start in STARTS
-        for call in calls_from(start)
-        for fault in _faults(call)
-    ]
+    """Return a case for each call and each way to disturb it, or for chains of them."""
+    return fault_cases(extent, ("kills and signals", _CHAINS), _faults, _family, _is_promised)
 
 
 _CHAINS: Final[dict[str, list[Fault]]] = {

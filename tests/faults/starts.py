@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,9 @@ from harness import (
     KILLED,
     SMALL,
     Call,
+    Case,
     Ended,
+    Extent,
     Fault,
     Findings,
     calls_of,
@@ -21,6 +23,7 @@ from harness import (
     go_on,
     judge,
     session,
+    shim,
     tell_whether_progress_is_whole,
 )
 
@@ -65,7 +68,33 @@ def calls_from(start: str) -> list[Call]:
         return calls_of(folder)
 
 
-def try_fault(start: str, fault: Fault, promised: Promise, scratch: Path) -> Findings:
+def fault_cases(
+    extent: Extent,
+    chains: tuple[str, Mapping[str, Sequence[Fault]]],
+    faults: Callable[[Call], Iterable[Fault]],
+    family: Callable[[Fault], str],
+    promised: Promise,
+) -> list[Case]:
+    """Return a case for each fault at each call from each start; in short, for named chains alone.
+
+    `chains` are a family's name, and its chains by theirs.
+    """
+    if shim() is None:
+        return []
+    if extent == "short":
+        return [
+            Case(chains[0], name, partial(_chain, chained, promised))
+            for name, chained in chains[1].items()
+        ]
+    return [
+        Case(family(fault), f"{start}, {fault}", partial(_try, start, fault, promised))
+        for start in STARTS
+        for call in calls_from(start)
+        for fault in faults(call)
+    ]
+
+
+def _try(start: str, fault: Fault, promised: Promise, scratch: Path) -> Findings:
     """Put one fault to one session, then go on undisturbed."""
     folder = scratch / "run"
     prepared(start, folder)
@@ -75,7 +104,7 @@ def try_fault(start: str, fault: Fault, promised: Promise, scratch: Path) -> Fin
     return findings
 
 
-def chain(faults: Iterable[Fault], scratch: Path, promised: Promise) -> Findings:
+def _chain(faults: Iterable[Fault], promised: Promise, scratch: Path) -> Findings:
     """Put one fault after the other to the sessions of a run, then go on undisturbed.
 
     A run that came to its end all the same is followed by a new one, in a new folder.
