@@ -9,6 +9,7 @@ from families import all_cases
 from harness import Case, shim
 
 
+@pytest.mark.timeout(400)  # a chain is some thirty sessions
 @pytest.mark.parametrize("case", all_cases("short"), ids=lambda case: case.name)
 def test_a_run_survives(case: Case, tmp_path: Path) -> None:
     """Nothing is lost, nothing is there twice, and the data set is the same."""
