@@ -86,7 +86,7 @@ def _is_promised(fault: Fault, ended: Ended) -> bool:
             return len(told) == len(set(told))  # once of each
         if action != "full":  # which takes all that is written afterwards
             return False
-    if ended.code == 0:  # another worker did it, the folder was there, or may not be flushed by us
+    if ended.code == 0:  # tried again, there already, or not ours to flush
         return (
             fault.kind == "pipe"
             or fault.operation == "mkdir"
