@@ -88,7 +88,7 @@ def _is_promised(fault: Fault, ended: Ended) -> bool:
             return False
     if ended.code == 0:  # tried again, there already, or not ours to flush
         return (
-            fault.kind == "pipe"
+            fault.kind in ("pipe", "lock")
             or fault.operation == "mkdir"
             or (fault.kind == "parents" and action == "EACCES")
         )
