@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 _READ_SIZE: Final = 1 << 20
-_CHECKED_TOGETHER: Final = 256
-
-
-_TYPICAL_LINE: Final = 4096
+_CHECKED_TOGETHER: Final = 256  # missions
+_TYPICAL_LINE: Final = 4096  # bytes
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True):
