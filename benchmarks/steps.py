@@ -118,8 +118,8 @@ def _time_steps(path: Path, missions: int) -> dict[str, float]:
         parent=os.getppid(),
         batch_size=config.batch_size,
         sequence_length=config.sequence_length,
-        feature_rows=mission.feature_rows,
         feature_columns=len(mission.feature_names),
+        batch_metrics=list(mission.batch_metrics),
     )
     layout = Layout(folder, MISSIONS_PER_FILE["journal"], config.batch_size)
     writer, statistics, group = JournalWriter(layout, Mark()), Statistics(), GroupFlush(path)

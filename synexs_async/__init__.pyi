@@ -5,7 +5,9 @@ from .errors import (
     FolderInUse,
     IdentityMismatch,
     JournalDamaged,
+    MissionError,
     MissionFailed,
+    ParameterError,
     RunFailed,
     ScenarioError,
     StorageFailed,
@@ -13,7 +15,10 @@ from .errors import (
     UsageError,
     WorkerFailed,
 )
-from .missions.mission import Block, Mission
+from .missions.context import Context, Outcome, Record
+from .missions.loading import load_mission
+from .missions.mission import Block, BlockMission, Mission
+from .missions.plain import PlainMission, mission
 from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
@@ -26,7 +31,9 @@ from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
     "Block",
+    "BlockMission",
     "ConfigError",
+    "Context",
     "Difference",
     "ErrorRecord",
     "FolderError",
@@ -35,10 +42,15 @@ __all__ = [
     "JournalDamaged",
     "LiveRun",
     "Mission",
+    "MissionError",
     "MissionFailed",
     "MissionRecord",
+    "Outcome",
+    "ParameterError",
     "PartCheck",
+    "PlainMission",
     "Progress",
+    "Record",
     "RunConfig",
     "RunFailed",
     "RunReport",
@@ -51,7 +63,9 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "load_mission",
     "load_scenario",
+    "mission",
     "open_run",
     "read_journal",
     "read_progress",

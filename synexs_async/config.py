@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -22,6 +23,7 @@ MISSIONS_LIMIT: Final = 10**9  # files are numbered with nine digits
 SEED_LIMIT: Final = 2**64
 _ADAPTIVE_INTERVALS: Final = ((100, 10), (1_000, 50), (10_000, 100))
 _LARGEST_INTERVAL: Final = 500
+_LONGEST_TIMEOUT: Final = 1e8  # seconds; what the system's timers take
 
 
 def _option(default: Any, described: str) -> Any:
@@ -44,7 +46,7 @@ class RunConfig:
     seed: int = _option(0, "chooses the episodes, with the scenario")
     team_id: str | None = _option(None, "a label for the run (default: from its identity)")
     resume: bool = _option(True, "move the folder's run into its archive, and start anew")
-    workers: int | None = _option(None, "processes that write batches (default: cores - 1)")
+    workers: int | None = _option(None, "processes beside the main one (default: cores - 1)")
     batch_size: int = _option(32, "missions a batch")
     sequence_length: int = _option(50, "rows a mission in a batch")
     checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
@@ -52,8 +54,11 @@ class RunConfig:
     mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
-    mission: "Mission | None" = field(default=None)
-    """The mission kind to run; the built-in team mission where there is none."""
+    timeout: float | None = _option(None, "seconds that a mission may take (default: no limit)")
+    mission: "Mission | str" = field(default="team")
+    """The mission kind to run, or what `load_mission` finds it by."""
+    parameters: Mapping[str, Any] | None = field(default=None)
+    """Parameters of the mission kind; its own defaults where there are none."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str | os.PathLike):
@@ -68,9 +73,12 @@ class RunConfig:
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)
-        is_number = isinstance(self.grace, int | float) and not isinstance(self.grace, bool)
-        if not (is_number and 0 <= self.grace < float("inf")):
+        self._check_mission()
+        if not (_is_number(self.grace) and 0 <= self.grace < float("inf")):
             raise ConfigError("grace", self.grace, "a number of seconds, 0 or more")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
         label = self.team_id
         if label is not None and not (isinstance(label, str) and label and label.isprintable()):
             raise ConfigError("team_id", label, "a text of printable characters")
@@ -82,6 +90,16 @@ class RunConfig:
             if getattr(self, name) not in get_args(choices):
                 listed = ", ".join(get_args(choices))
                 raise ConfigError(name, getattr(self, name), f"one of {listed}")
+
+    def _check_mission(self) -> None:
+        if self.timeout is not None and not (
+            _is_number(self.timeout) and 0 < self.timeout < _LONGEST_TIMEOUT
+        ):
+            raise ConfigError("timeout", self.timeout, "a number of seconds, more than 0")
+        if not (self.mission if isinstance(self.mission, str) else self.mission is not None):
+            raise ConfigError("mission", self.mission, "a mission kind, or where it is found")
+        if self.parameters is not None and not isinstance(self.parameters, Mapping):
+            raise ConfigError("parameters", self.parameters, "a mapping")
 
     def _whole(self, name: str, low: int, high: int | None = None) -> None:
         value = getattr(self, name)
@@ -106,12 +124,21 @@ class RunConfig:
         return _LARGEST_INTERVAL
 
     def resolve_mission(self) -> "Mission":
-        """Return the mission kind to run."""
-        if self.mission is not None:
-            return self.mission
-        from synexs_async.missions.team_block import TeamMission  # NumPy: not for `--help`
+        """Return the mission kind to run, with its parameters.
 
-        return TeamMission()
+        Raises:
+            MissionError: there is no such kind.
+            ParameterError: it can't take the parameters.
+        """
+        from synexs_async.missions.loading import load_mission, with_parameters
+
+        if isinstance(self.mission, str):
+            return load_mission(self.mission, self.parameters)
+        return with_parameters(self.mission, self.parameters, type(self.mission).__name__)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def identity_of(config: RunConfig, mission: "Mission") -> "Identity":

@@ -3,7 +3,9 @@
 SynexsError
 ├── UsageError              refused before anything was changed: exit code 2
 │   ├── ConfigError         an option's value
-│   ├── ScenarioError       a scenario file's key or value
+│   ├── MissionError        a mission kind that can't be found, or is none
+│   ├── ParameterError      a mission's parameter
+│   │   └── ScenarioError   a scenario file's key or value
 │   ├── FolderError         an output folder that can't be used as it is
 │   │   ├── FolderInUse
 │   │   └── IdentityMismatch
@@ -43,13 +45,25 @@ class ConfigError(UsageError):
         self.option, self.value, self.expected = option, value, expected
 
 
-class ScenarioError(UsageError):
-    """A scenario says something that can't be simulated."""
+class MissionError(UsageError):
+    """A mission kind can't be found, or is none that can be run."""
+
+    def __init__(self, mission: str, problem: str) -> None:
+        super().__init__(f"mission {_shown(mission)}: {problem}")
+        self.mission, self.problem = mission, problem
+
+
+class ParameterError(UsageError):
+    """A parameter of a mission has a value that it can't take; `key` is "" for all of them."""
 
     def __init__(self, source: str, key: str, problem: str) -> None:
         shown = _shown(source)
         super().__init__(f"{shown}: {_shown(key)}: {problem}" if key else f"{shown}: {problem}")
         self.source, self.key, self.problem = source, key, problem
+
+
+class ScenarioError(ParameterError):
+    """A scenario says something that can't be simulated."""
 
 
 class FolderError(UsageError):
@@ -105,13 +119,11 @@ class RunFailed(SynexsError):
 
 
 class MissionFailed(RunFailed):
-    """The mission's own code raised; the exception is this error's cause."""
+    """The mission's own code raised; `problem` is what: the exception's type and its words."""
 
-    def __init__(self, index: int, cause: BaseException) -> None:
-        super().__init__(
-            f"mission {index} raised {type(cause).__name__}: {cause} (traceback in the log)"
-        )
-        self.index = index
+    def __init__(self, index: int, problem: str) -> None:
+        super().__init__(f"mission {index} raised {problem} (traceback in the log)")
+        self.index, self.problem = index, problem
 
 
 class StorageFailed(RunFailed):

@@ -75,10 +75,11 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
     An exception in the body, or its cancellation, stops the run in order. The run's own errors
     are those of `run`, raised when the body is left.
     """
+    mission = await anyio.to_thread.run_sync(config.resolve_mission)
     folder = RunFolder(Path(config.output))
     lock = await anyio.to_thread.run_sync(acquire, folder)
     try:
-        prepared = await anyio.to_thread.run_sync(prepare, config, folder)
+        prepared = await anyio.to_thread.run_sync(prepare, config, mission, folder)
     except BaseException as error:
         lock.release()
         if isinstance(error, OSError):

@@ -7,7 +7,7 @@ shielded, drain what is in them. The progress reporter stays around those until 
 
 from __future__ import annotations
 
-import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -22,7 +22,6 @@ from synexs_async.errors import FolderError, MissionFailed, StorageFailed, leave
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import (
-    MISSIONS_PER_FILE,
     RunFile,
     RunFolder,
     adopt,
@@ -30,7 +29,7 @@ from synexs_async.storage.folder import (
     settle,
 )
 from synexs_async.storage.index import write_index
-from synexs_async.storage.journal import JournalWriter, Layout
+from synexs_async.storage.journal import JournalWriter, Layout, block_of
 from synexs_async.storage.ledger import Ledger
 from synexs_async.storage.progress import RunStatus, timestamp
 from synexs_async.storage.protocol import Setup
@@ -41,6 +40,7 @@ from synexs_async.tasks.journaling import Journaling, Snapshot
 from synexs_async.tasks.loop import replay_journal, simulate_missions
 from synexs_async.tasks.pool import WorkerPool
 from synexs_async.tasks.progress import Reporting
+from synexs_async.tasks.simulating import WorkerSimulation, read_in_workers
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -68,17 +68,16 @@ class Prepared:
         self.group_flush.close()
 
 
-def prepare(config: RunConfig, folder: RunFolder) -> Prepared:
+def prepare(config: RunConfig, mission: Mission, folder: RunFolder) -> Prepared:
     """Make a locked folder ready: claim it for this run, and clear away what was in flight.
 
     Raises:
         UsageError: it can't be used for this run; nothing was changed.
     """
-    mission = config.resolve_mission()
     identity = identity_of(config, mission)
     wanted = RunFile(identity, config.team_id or derived_team_id(identity))
     run_file, archived = adopt(folder, wanted, resume=config.resume)
-    layout = Layout(folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
+    layout = Layout.of(folder, identity, has_batches=bool(mission.feature_names))
     try:
         check_kinds(folder)
         recovery = examine(layout, config.missions, mission)
@@ -123,16 +122,22 @@ class Session:
         self._writer = prepared.writer
         self._pool = WorkerPool(
             config.worker_count,
-            Setup(
-                folder=os.fsencode(folder.path),
-                parent=os.getpid(),
-                batch_size=config.batch_size,
-                sequence_length=config.sequence_length,
-                feature_rows=prepared.mission.feature_rows,
-                feature_columns=len(prepared.mission.feature_names),
-            ),
+            Setup.of(folder.path, prepared.run_file.identity, prepared.mission),
             log.warning,
         )
+        self._simulators: WorkerPool | None = None
+        if prepared.mission.place == "workers":
+            self._simulators = WorkerPool(
+                config.worker_count,
+                Setup.of(
+                    folder.path,
+                    prepared.run_file.identity,
+                    prepared.mission,
+                    simulates=True,
+                    timeout=config.timeout,
+                ),
+                log.warning,
+            )
         self._journaling = Journaling(
             self._writer,
             ledger,
@@ -230,42 +235,72 @@ class Session:
 
     async def _work(self) -> None:
         send, receive = anyio.create_memory_object_stream[Block](_BLOCKS_IN_FLIGHT)
-        async with anyio.create_task_group() as tasks:
+        async with self._simulators or nullcontext(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._consume, receive)
             tasks.start_soon(self._produce, send)
 
     async def _produce(self, blocks: MemoryObjectSendStream[Block]) -> None:
         """Send the missions that the journal holds already, then new ones."""
-        prepared, config = self._prepared, self._config
+        prepared = self._prepared
         there = self.already_there
         finished = False
         try:
             with self._producing:
                 async with blocks:
                     await replay_journal(
-                        prepared.mission,
+                        self._read,
                         prepared.layout,
                         prepared.recovery.checkpoint.mark,
                         there,
                         blocks,
                     )
-                    await simulate_missions(
-                        prepared.mission,
-                        config.seed,
-                        there,
-                        config.missions,
-                        interval=config.checkpoint_interval,
-                        on_error=config.on_error,
-                        blocks=blocks,
-                        may_start=self._readers_follow,
-                        log=self._log,
-                    )
+                    await self._simulate(blocks)
                     finished = True
         except anyio.BrokenResourceError:
             pass  # a consumer failed; what it raised is the reason
         finally:
             if not finished:
                 self._limit_draining()
+
+    async def _simulate(self, blocks: MemoryObjectSendStream[Block]) -> None:
+        config, mission = self._config, self._prepared.mission
+        if self._simulators is None:
+            await simulate_missions(
+                mission,
+                config.seed,
+                self.already_there,
+                config.missions,
+                interval=config.checkpoint_interval,
+                on_error=config.on_error,
+                blocks=blocks,
+                may_start=self._readers_follow,
+                log=self._log,
+            )
+            return
+        simulation = WorkerSimulation(
+            self._simulators,
+            config.worker_count,
+            mission,
+            config.seed,
+            first=self.already_there,
+            total=config.missions,
+            interval=config.checkpoint_interval,
+            on_error=config.on_error,
+            may_start=self._readers_follow,
+            log=self._log,
+        )
+        await simulation.run(blocks)
+
+    async def _read(self, first: int, lines: list[bytes]) -> Block:
+        """Make the block of committed lines again."""
+        prepared = self._prepared
+        if self._simulators is None:
+            return await anyio.to_thread.run_sync(
+                block_of, prepared.layout, prepared.mission, first, lines
+            )
+        return await read_in_workers(
+            self._simulators, prepared.layout, prepared.mission, first, lines
+        )
 
     async def _consume(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         """Turn blocks into journal, batches and checkpoints, until there are no more blocks."""
@@ -287,7 +322,7 @@ class Session:
     async def _flush(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         prepared = self._prepared
         if missing := prepared.recovery.missing_batches:
-            await self._flushing.rebuild(prepared.mission, missing, prepared.group_flush)
+            await self._flushing.rebuild(self._read, missing, prepared.group_flush)
         await self._flushing.run(blocks)
 
     async def _finish(self) -> None:
@@ -305,13 +340,14 @@ class Session:
         else:
             await self._checkpointing.save(snapshot)
 
-    def _write_index(self, cuda_available: bool) -> str:
+    def _write_index(self, cuda_available: bool | None) -> str:
         last = (self._writer.last_file(), self._flushing.last)
         return write_index(
             self._prepared.layout.folder,
             self._prepared.run_file.identity,
             missions=self._config.missions,
             feature_names=self._prepared.mission.feature_names,
+            label_names=self._prepared.mission.label_names,
             last=[entry for entry in last if entry is not None],
             created=timestamp(),
             cuda_available=cuda_available,

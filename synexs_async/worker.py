@@ -1,4 +1,4 @@
-"""The worker process: it is handed missions and writes them as batches, or checks those there.
+"""The worker process: it simulates missions, writes them as batches, or checks those there.
 
 It speaks in frames over its standard input and output, and ends when its input does, so that no
 worker outlives the process that it works for, however that one ends. It is a program of its own
@@ -11,18 +11,27 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import traceback
+from dataclasses import replace
+from io import TextIOWrapper
 from typing import BinaryIO, Final
 
+from synexs_async.missions.mission import Block
+from synexs_async.missions.simulation import Raised, read_parts, simulate_parts
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
+    BatchRows,
     Broken,
     Checked,
+    Read,
     Refused,
     Reply,
-    Request,
     Setup,
+    Simulate,
+    Simulated,
+    SimulatedBlock,
     Written,
     decode_request,
     decode_setup,
@@ -31,6 +40,7 @@ from synexs_async.storage.protocol import (
 )
 
 _PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
+_MOST_PRINTED: Final = 1000  # bytes a mission
 
 
 def main() -> None:
@@ -44,9 +54,22 @@ def main() -> None:
     if first is None:
         return
     setup = decode_setup(first)
+    simulator: Simulator | None = None
     try:
-        while (request := _read(requests)) is not None:
-            replies.write(frame(_serve(setup, decode_request(request))))
+        while (payload := _read(requests)) is not None:
+            request = decode_request(payload)
+            try:
+                if isinstance(request, Simulate | Read):
+                    simulator = simulator or Simulator(setup)
+                    reply: Reply = simulator.serve(request)
+                else:
+                    reply = _write_or_check(setup, request)
+            except OSError as error:
+                name = None if error.filename is None else os.fsencode(error.filename)
+                reply = Refused(error.errno or 0, error.strerror or str(error), name)
+            except Exception:
+                reply = Broken(traceback.format_exc())
+            replies.write(frame(reply))
             replies.flush()
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
@@ -58,20 +81,68 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _serve(setup: Setup, request: Request) -> Reply:
-    try:
-        from synexs_async.storage import batch  # torch, which takes seconds
+def _write_or_check(setup: Setup, request: BatchRows | BatchCheck) -> Reply:
+    from synexs_async.storage import batch  # torch, which takes seconds
 
-        if os.getppid() != setup.parent:
-            os._exit(1)  # orphaned: another process may have taken over the folder
-        if isinstance(request, BatchCheck):
-            return Checked(batch.check_batches(request.rows, setup))
-        return Written(batch.write_batches(request, setup), batch.cuda_is_available())
-    except OSError as error:
-        name = None if error.filename is None else os.fsencode(error.filename)
-        return Refused(error.errno or 0, error.strerror or str(error), name)
-    except Exception:
-        return Broken(traceback.format_exc())
+    if os.getppid() != setup.parent:
+        os._exit(1)  # orphaned while it was imported
+    if isinstance(request, BatchCheck):
+        return Checked(batch.check_batches(request.rows, setup))
+    return Written(batch.write_batches(request, setup), batch.cuda_is_available())
+
+
+class Simulator:
+    """Simulates missions of the one kind that this worker was set up for.
+
+    What they print is caught, as it may come in any order from many workers.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        from synexs_async.missions.loading import load_mission
+
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - it stays for the process's life
+        os.dup2(self._printed.fileno(), 1)
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(write_through=True, errors="backslashreplace")
+        self._setup = setup
+        self._mission = load_mission(setup.mission, setup.parameters)
+
+    def serve(self, request: Simulate | Read) -> Simulated:
+        """Simulate missions, or read their lines again."""
+        if isinstance(request, Read):
+            parts = read_parts(self._mission, request.first, request.lines)
+            return Simulated([self._pack(part) for part in parts])
+        packed: list[SimulatedBlock | Raised] = []
+        printed = {}
+        end = request.first + request.count
+        for first in range(request.first, end, self._mission.block_size):
+            count = min(self._mission.block_size, end - first)
+            if self._setup.timeout is not None:
+                signal.setitimer(signal.ITIMER_REAL, self._setup.timeout * count)
+            parts = simulate_parts(self._mission, self._setup.seed, first, count)
+            packed += [self._pack(part) for part in parts]
+            if self._setup.timeout is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            if text := self._take_printed():
+                printed[first] = text
+        return Simulated(packed, printed)
+
+    def _pack(self, part: Block | Raised) -> SimulatedBlock | Raised:
+        if isinstance(part, Raised):
+            return part
+        rows = self._setup.sequence_length + 1  # what lies behind is in no batch
+        if part.features.shape[1] > rows:
+            part = replace(part, features=part.features[:, :rows])
+        return SimulatedBlock.of(part)
+
+    def _take_printed(self) -> str:
+        size = os.lseek(1, 0, os.SEEK_CUR)
+        if not size:
+            return ""
+        text = os.pread(1, min(size, _MOST_PRINTED), 0).decode(errors="backslashreplace")
+        os.lseek(1, 0, os.SEEK_SET)
+        os.ftruncate(1, 0)
+        return text
 
 
 def _read(stream: BinaryIO) -> bytes | None:

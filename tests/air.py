@@ -8,27 +8,23 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from synexs_async import Block
+from synexs_async import Block, BlockMission
 from synexs_async.missions.mission import mission_identifiers
 
 
-class AirMission:
+class AirMission(BlockMission):
     """Calls `happens` with each index before it simulates that mission."""
 
     name = "air"
-    version = 1
+    metric_names = ("duration", "efficiency", "coordination")
+    batch_metrics = ("efficiency",)
     feature_names = ("number",)
-    feature_rows = 1
 
     def __init__(
         self, happens: Callable[[int], object] = lambda index: None, block_size: int = 4
     ) -> None:
         self.happens = happens
         self.block_size = block_size
-
-    def parameters(self) -> dict[str, Any]:
-        """Return nothing: there are none."""
-        return {}
 
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions whose label is their index modulo 3."""
@@ -48,6 +44,7 @@ class AirMission:
             first,
             lines,
             [record["mission_id"] for record in records],
+            numbers % 3,
             numbers % 3,
             numbers.astype(np.float32).reshape(-1, 1, 1),
             {

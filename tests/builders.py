@@ -18,9 +18,9 @@ from datasets import everything
 from synexs_async import Block, RunConfig, TeamMission
 from synexs_async.config import identity_of
 from synexs_async.missions.failed import error_block, read_block
-from synexs_async.missions.mission import Mission
+from synexs_async.missions.mission import OUTCOME_NAMES, Mission
 from synexs_async.missions.statistics import Statistics
-from synexs_async.missions.team_features import FEATURE_NAMES, FEATURE_ROWS
+from synexs_async.missions.team_features import FEATURE_NAMES
 from synexs_async.storage.batch import write_batches
 from synexs_async.storage.checkpoint import Checkpoint, write_checkpoint
 from synexs_async.storage.folder import Identity, RunFolder
@@ -77,7 +77,7 @@ def missions_with_errors(first: int, end: int, failed: Iterable[int]) -> Block:
     errors = set(failed)
     return Block.concatenate(
         [
-            error_block(MISSION, SEED, index, ValueError())
+            error_block(MISSION, SEED, index, "ValueError")
             if index in errors
             else missions(index, index + 1)
             for index in range(first, end)
@@ -103,8 +103,8 @@ def setup_of(layout: Layout, sequence_length: int = SEQUENCE_LENGTH) -> Setup:
         parent=0,
         batch_size=layout.batch_size,
         sequence_length=sequence_length,
-        feature_rows=FEATURE_ROWS,
         feature_columns=len(FEATURE_NAMES),
+        batch_metrics=list(MISSION.batch_metrics),
     )
 
 
@@ -161,6 +161,7 @@ class Work:
             identity_of_tests(),
             missions=self.writer.mark.missions,
             feature_names=FEATURE_NAMES,
+            label_names=OUTCOME_NAMES,
             last=last,
             created=TIME,
             cuda_available=False,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from synexs_async import Block, FolderError, JournalDamaged, RunConfig, read_journal
 from synexs_async.config import MissionFiles, identity_of
 from synexs_async.missions.failed import error_block, is_error, read_block
-from synexs_async.missions.mission import ERROR_LABEL
+from synexs_async.missions.mission import ERROR_OUTCOME
+from synexs_async.missions.simulation import Raised
 from synexs_async.storage.folder import (
     MISSIONS_PER_FILE,
     RunFile,
@@ -410,7 +411,7 @@ class TestErrors:
         again = Block.concatenate(parts)
 
         assert failed == {index for index, line in enumerate(block.lines) if is_error(line)}
-        assert failed == set((again.labels == ERROR_LABEL).nonzero()[0].tolist())
+        assert failed == set((again.outcomes == ERROR_OUTCOME).nonzero()[0].tolist())
         assert (list(block.lines), list(block.ids)) == (list(again.lines), list(again.ids))
         assert block.labels.tobytes() == again.labels.tobytes()
         assert block.features.tobytes() == again.features.tobytes()
@@ -419,8 +420,8 @@ class TestErrors:
 
     def test_an_error_is_recorded_by_its_type_alone(self) -> None:
         """What an exception says may differ from run to run, so it is not in the data set."""
-        one = error_block(MISSION, SEED, 3, KeyError("0x7f00"))
-        other = error_block(MISSION, SEED, 3, KeyError("0x7f11"))
+        one = error_block(MISSION, SEED, 3, Raised.by(3, KeyError("0x7f00")).error)
+        other = error_block(MISSION, SEED, 3, Raised.by(3, KeyError("0x7f11")).error)
 
         assert one.lines == other.lines
         expected = (

@@ -22,6 +22,7 @@ from datasets import everything, index_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synexs_async.missions.mission import OUTCOME_NAMES
 from synexs_async.missions.team_features import FEATURE_NAMES
 from synexs_async.storage.index import dataset_digest, write_index
 from synexs_async.storage.journal import Layout
@@ -236,6 +237,7 @@ class TestIndex:
             identity_of_tests(),
             missions=23,
             feature_names=FEATURE_NAMES,
+            label_names=OUTCOME_NAMES,
             last=last,
             created="another day",
             cuda_available=True,

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from synexs_async import Block, Scenario, TeamMission, default_scenario, simulate_mission
 from synexs_async.config import SEED_LIMIT
-from synexs_async.missions.mission import LABEL_NAMES
+from synexs_async.missions.mission import OUTCOME_NAMES
 from synexs_async.missions.scenario import Difficulty
 
 Json = dict[str, Any]
@@ -260,7 +260,7 @@ class TestStructure:
         numbers = {"success": 0, "failure": 1, "aborted": 2}
         expected = [numbers[record["status"]] for record in records]
 
-        assert list(numbers) == list(LABEL_NAMES)
+        assert list(numbers) == list(OUTCOME_NAMES)
         assert expected == [record["training_label"] for record in records]
         assert expected == TeamMission().simulate(1, 0, len(records)).labels.tolist()
 

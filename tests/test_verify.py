@@ -49,6 +49,7 @@ from synexs_async import (
     run,
     verify_run,
 )
+from synexs_async.missions.mission import OUTCOME_NAMES
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.batch import (
     check_batches,
@@ -729,6 +730,7 @@ def write_as_another_build_would(layout: Layout) -> None:
         identity_of_tests(),
         missions=TOTAL,
         feature_names=MISSION.feature_names,
+        label_names=OUTCOME_NAMES,
         last=last,
         created=TIME,
         cuda_available=False,

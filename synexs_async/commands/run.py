@@ -18,6 +18,7 @@ from synexs_async.config import OPTIONS, LogLevel, RunConfig
 from synexs_async.errors import RunFailed, UsageError, leaves_of
 
 if TYPE_CHECKING:
+    from synexs_async.missions.mission import Mission
     from synexs_async.runner import LiveRun, RunReport
 
 _QUICK_MISSIONS: Final = 10
@@ -29,6 +30,7 @@ examples:
   {COMMAND} --seed 7 --output runs/seven  other episodes, in another folder
   {COMMAND} scenario > mine.toml          print the built-in scenario: a file to start from
   {COMMAND} --scenario mine.toml --output runs/mine
+  {COMMAND} --mission dice.py:dice --param sides=8 --output runs/dice
   tools/progress.sh training_logs                    watch a run from another terminal
 
 exit codes:
@@ -71,7 +73,22 @@ def _parser() -> Parser:
             settings |= {"type": _CONVERTERS[kind], "metavar": _METAVARS[kind]}
         parser.add_argument(f"--{name}", **settings)
     parser.add_argument(
-        "--scenario", type=Path, metavar="FILE", help="the mission's parameters, as TOML"
+        "--mission",
+        metavar="NAME",
+        help="the mission kind: a name, module:object or FILE.py:object (default: team)",
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of the mission; may be given more than once",
+    )
+    parser.add_argument(
+        "--params", type=Path, metavar="FILE", help="the mission's parameters, as TOML"
+    )
+    parser.add_argument(
+        "--scenario", type=Path, metavar="FILE", help="the team mission's parameters, as TOML"
     )
     parser.add_argument(
         "--console-level",
@@ -125,12 +142,31 @@ def _config(options: Namespace) -> RunConfig:
             raise UsageError("--quick: runs 10 missions; leave it out to give --missions")
         given["missions"] = _QUICK_MISSIONS
     RunConfig(**given)  # says what is wrong with the options before anything is read
+    given["mission"] = _mission(options)
+    return RunConfig(**given)
+
+
+def _mission(options: Namespace) -> Mission:
+    """Find the mission kind, and give it its parameters."""
+    from synexs_async.missions.loading import load_mission
+    from synexs_async.missions.parameters import read_tables, set_values
+
     if options.scenario is not None:
+        if options.mission or options.param or options.params:
+            problem = "is for the team mission alone; leave the other mission's options out"
+            raise UsageError(f"--scenario: {problem}")
         from synexs_async.missions.scenario import load_scenario
         from synexs_async.missions.team_block import TeamMission
 
-        given["mission"] = TeamMission(load_scenario(options.scenario))
-    return RunConfig(**given)
+        return TeamMission(load_scenario(options.scenario))
+    tables = None
+    source = "--param"
+    if options.params is not None:
+        tables, source = read_tables(options.params), str(options.params)
+    if options.param:
+        tables = set_values(tables or {}, options.param)
+    sys.path.append("")  # a module in the current folder, under the installed script too
+    return load_mission(options.mission or "team", tables, source)
 
 
 def _run(options: Namespace, arguments: Sequence[str]) -> int:

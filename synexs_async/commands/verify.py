@@ -50,6 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--repair", action="store_true", help="write again what is damaged, from what is still true"
     )
+    parser.add_argument(
+        "--mission", metavar="NAME", help="where a mission kind of one's own is found"
+    )
     options = parser.parse_args(arguments)
 
     import anyio
@@ -61,7 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     logger.add(sys.stderr, level="WARNING", format="{message}")
 
     async def verify() -> Verification:
-        return await verify_run(options.folder, sample=options.sample, repair=options.repair)
+        return await verify_run(
+            options.folder,
+            mission=options.mission,
+            sample=options.sample,
+            repair=options.repair,
+        )
 
     found = anyio.run(verify, backend_options={"use_uvloop": sys.platform != "win32"})
     _show(found, options.folder)

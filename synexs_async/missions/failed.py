@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 
 from synexs_async.missions.mission import (
-    ERROR_LABEL,
-    METRIC_NAMES,
+    ERROR_OUTCOME,
     Block,
     Mission,
     mission_identifiers,
@@ -27,17 +26,13 @@ def is_error(line: bytes) -> bool:
     return line.endswith(_ENDING)
 
 
-def error_block(mission: Mission, seed: int, index: int, error: Exception) -> Block:
-    """Return the block of one mission that raised.
+def error_block(mission: Mission, seed: int, index: int, error: str) -> Block:
+    """Return the block of one mission that raised `error`.
 
     Of the exception just its type is recorded: what it says may differ from run to run.
     """
     identify = mission_identifiers(mission.name, mission.version, mission.parameters(), seed)
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
-    record = ErrorRecord(mission_id=identify(index), mission_number=index, error=name)
+    record = ErrorRecord(mission_id=identify(index), mission_number=index, error=error)
     return _block(mission, index, [msgspec.json.encode(record) + b"\n"])
 
 
@@ -62,7 +57,8 @@ def _block(mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
         first,
         lines,
         [_decode(line).mission_id for line in lines],
-        np.full(count, ERROR_LABEL),
-        np.zeros((count, mission.feature_rows, len(mission.feature_names)), np.float32),
-        {name: np.zeros(count) for name in METRIC_NAMES},
+        np.full(count, ERROR_OUTCOME),
+        np.full(count, ERROR_OUTCOME),
+        np.zeros((count, 1, len(mission.feature_names)), np.float32),
+        {name: np.zeros(count) for name in mission.metric_names},
     )

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-LABEL_NAMES: Final = ("success", "failure", "aborted")
-ERROR_LABEL: Final = -1  # a mission whose own code raised: in the journal, in no batch
-METRIC_NAMES: Final = ("duration", "efficiency", "coordination")
+OUTCOME_NAMES: Final = ("success", "failure", "aborted")
+ERROR_OUTCOME: Final = -1  # a mission whose own code raised: in the journal, in no batch
+
+Place = Literal["loop", "workers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,18 @@ class Block:
         first: the index of the first mission.
         lines: n journal lines, newline included.
         ids: n mission ids.
-        labels: int64 [n], an index into `LABEL_NAMES` or `ERROR_LABEL`.
+        outcomes: int64 [n], an index into `OUTCOME_NAMES` or `ERROR_OUTCOME`.
+        labels: int64 [n], an index into the kind's `label_names`.
         features: float32 [n, rows, columns]; the last row stands for itself and for all that
-            would follow it, so that padding need not be carried around.
-        metrics: float64 [n] for each of `METRIC_NAMES`.
+            would follow it, so that padding need not be carried around. Blocks of one kind may
+            have more or fewer rows.
+        metrics: float64 [n] for each of the kind's `metric_names`.
     """
 
     first: int
     lines: Sequence[bytes]
     ids: Sequence[str]
+    outcomes: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     features: npt.NDArray[np.float32]
     metrics: Mapping[str, npt.NDArray[np.float64]]
@@ -55,6 +59,7 @@ class Block:
             self.first + start,
             self.lines[part],
             self.ids[part],
+            self.outcomes[part],
             self.labels[part],
             self.features[part],
             {name: values[part] for name, values in self.metrics.items()},
@@ -65,12 +70,14 @@ class Block:
         """Join blocks that follow one another; there must be at least one."""
         if len(blocks) == 1:
             return blocks[0]
+        rows = max(block.features.shape[1] for block in blocks)
         return cls(
             blocks[0].first,
             [line for block in blocks for line in block.lines],
             [mission_id for block in blocks for mission_id in block.ids],
+            np.concatenate([block.outcomes for block in blocks]),
             np.concatenate([block.labels for block in blocks]),
-            np.concatenate([block.features for block in blocks]),
+            np.concatenate([extend_rows(block.features, rows) for block in blocks]),
             {
                 name: np.concatenate([block.metrics[name] for block in blocks])
                 for name in blocks[0].metrics
@@ -78,17 +85,33 @@ class Block:
         )
 
 
-def check_block(block: Block) -> Block:
+def extend_rows(features: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
+    """Bring [n, r, columns] to [n, rows, columns], r at most `rows`, by repeating the last row."""
+    missing = rows - features.shape[1]
+    if not missing:
+        return features
+    return np.concatenate([features, np.repeat(features[:, -1:], missing, axis=1)], axis=1)
+
+
+def check_block(mission: Mission, block: Block) -> Block:
     """Return a block that can be counted and kept; ValueError where it can't.
 
     Of an infinite sum, or one that is not a number, JSON can't tell: such a checkpoint could not be
     read again.
     """
-    labels = {*block.labels.tolist()} - {ERROR_LABEL, *range(len(LABEL_NAMES))}
-    if labels:
-        expected = ", ".join(f"{label} ({name})" for label, name in enumerate(LABEL_NAMES))
-        raise ValueError(f"label {labels.pop()}: expected {expected}")
-    for name, values in block.metrics.items():
+    ended = block.outcomes != ERROR_OUTCOME
+    for values, names, what in (
+        (block.outcomes[ended], OUTCOME_NAMES, "outcome"),
+        (block.labels[ended], mission.label_names, "label"),
+    ):
+        if unknown := {*values.tolist()} - {*range(len(names))}:
+            expected = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
+            raise ValueError(f"{what} {unknown.pop()}: expected {expected}")
+    columns = len(mission.feature_names)
+    if block.features.shape[2] != columns:
+        raise ValueError(f"features: expected {columns} columns, not {block.features.shape[2]}")
+    for name in mission.metric_names:
+        values = block.metrics[name]
         if not np.isfinite(values).all():
             raise ValueError(
                 f"{name}: expected a finite number, not {values[~np.isfinite(values)][0]}"
@@ -97,11 +120,11 @@ def check_block(block: Block) -> Block:
 
 
 class Mission(Protocol):
-    """A mission kind with its parameters.
+    """A mission kind with its parameters: what the runner asks of one, whatever its form.
 
     `read(first, simulate(seed, first, n).lines)` must equal `simulate(seed, first, n)`: batches
-    that are lost are made again from the journal. Metrics are finite: a mission with another one
-    counts as one whose own code raised.
+    that are lost are made again from the journal. Metrics are finite: a mission with
+    another one counts as one whose own code raised. `BlockMission` has what most kinds share.
     """
 
     @property
@@ -113,12 +136,28 @@ class Mission(Protocol):
         """Raised whenever the kind gives other records for the same parameters and seed."""
 
     @property
-    def feature_names(self) -> Sequence[str]:
-        """The columns of `Block.features`."""
+    def source(self) -> str:
+        """Where another process finds the kind: NAME, module:object or FILE.py:object."""
 
     @property
-    def feature_rows(self) -> int:
-        """The rows of `Block.features`, the repeated last one included."""
+    def place(self) -> Place:
+        """Where missions are simulated: on the event loop, or in worker processes."""
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """What the labels in batches mean."""
+
+    @property
+    def metric_names(self) -> Sequence[str]:
+        """The metrics of each mission, "duration" among them; checkpoints hold running means."""
+
+    @property
+    def batch_metrics(self) -> Sequence[str]:
+        """Those that stand in a batch's metadata, beside the duration."""
+
+    @property
+    def feature_names(self) -> Sequence[str]:
+        """The columns of `Block.features`; none where the run has a journal and no batches."""
 
     @property
     def block_size(self) -> int:
@@ -135,6 +174,44 @@ class Mission(Protocol):
 
     def decode(self, line: bytes) -> Any:
         """Make the record of a journal line, as a program wants to read it."""
+
+
+class BlockMission:
+    """A kind that simulates many missions in one call: the form to derive from.
+
+    A derived class has `name`, `version`, `simulate` and `read`, and whatever differs from what
+    stands here. `simulate` is called on the event loop, in blocks of `block_size` missions.
+    """
+
+    name: str
+    version: int = 1
+    place: Place = "loop"
+    label_names: Sequence[str] = OUTCOME_NAMES
+    metric_names: Sequence[str] = ("duration",)
+    batch_metrics: Sequence[str] = ()
+    feature_names: Sequence[str] = ()
+    block_size: int = 32
+
+    @property
+    def source(self) -> str:
+        """Where another process finds the kind."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
+    def parameters(self) -> dict[str, Any]:
+        """Return no parameters."""
+        return {}
+
+    def simulate(self, seed: int, first: int, count: int) -> Block:
+        """Simulate missions `first` to `first + count - 1`."""
+        raise NotImplementedError
+
+    def read(self, first: int, lines: Sequence[bytes]) -> Block:
+        """Make the block of these journal lines again; ValueError where they are not ours."""
+        raise NotImplementedError
+
+    def decode(self, line: bytes) -> Any:
+        """Return the line as JSON's types."""
+        return msgspec.json.decode(line)
 
 
 def mission_identifiers(

@@ -66,3 +66,12 @@ class MissionStreams:
 def mission_uniforms(seed: int, first: int, count: int, draws: int) -> Floats:
     """Return what `MissionStreams` does, for whoever asks just once."""
     return MissionStreams(seed, draws).uniforms(first, count)
+
+
+def mission_generator(seed: int, index: int) -> np.random.Generator:
+    """Return the private generator of one mission: Philox with `seed` as key.
+
+    The index is in the upper half of the counter, so that each mission has 2**128 blocks of its
+    own. What the methods of `Generator` make of the raw words may differ between NumPy versions.
+    """
+    return np.random.Generator(philox_at(seed, index << 128))

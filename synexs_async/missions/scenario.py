@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -14,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from synexs_async.errors import ScenarioError
+from synexs_async.missions.parameters import explain
 
 SIGNALS: Final = (
     "suspicious_timing",
@@ -26,15 +26,6 @@ SIGNALS: Final = (
 )
 
 _SHARE_TOLERANCE: Final = 1e-9
-_SPOKEN_TYPES: Final = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "a whole number",
-    "object": "a table",
-    "str": "a text",
-}
-
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 SignalCount = Annotated[int, Meta(ge=0, le=len(SIGNALS))]
 
@@ -91,11 +82,16 @@ def parse_scenario(text: str, source: str) -> Scenario:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of numbers or lists without an end, too
         raise ScenarioError(source, "", f"is not a TOML file: {error}") from error
+    return make_scenario(tables, source)
+
+
+def make_scenario(tables: dict[str, Any], source: str) -> Scenario:
+    """Make a scenario from TOML's tables; `source` is what errors call where they came from."""
     _refuse_unknown_keys(tables, source)
     try:
         scenario = msgspec.convert(tables, Scenario)
     except msgspec.ValidationError as error:
-        raise ScenarioError(source, *_explain(str(error), tables)) from error
+        raise ScenarioError(source, *explain(str(error), tables)) from error
     _check(scenario, source)
     return scenario
 
@@ -128,23 +124,3 @@ def _check(scenario: Scenario, source: str) -> None:
         listed = " + ".join(f"{share:g}" for share in shares)
         problem = f"expected shares that sum to 1, not {listed} = {math.fsum(shares):g}"
         raise ScenarioError(source, "share", problem)
-
-
-def _explain(message: str, tables: dict[str, Any]) -> tuple[str, str]:
-    """Turn msgspec's message into the key and a sentence that names the value."""
-    what, _, path = message.partition(" - at `$")
-    steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
-    key = ".".join(name or f"[{int(position)}]" for name, position in steps).replace(".[", "[")
-    if missing := re.search(r"missing required field `(.+)`$", what):
-        return ".".join(filter(None, (key, missing[1]))), "is missing; expected a value for it"
-    value: Any = tables
-    for name, position in steps:
-        value = value[name] if name else value[int(position)]
-    if bound := re.match(r"Expected `(?:int|float)` ([<>]=) ([\d.]+)", what):
-        limit = "at least" if bound[1] == ">=" else "at most"
-        return key, f"expected {limit} {float(bound[2]):g}, not {value!r}"
-    if length := re.match(r"Expected `array` of length (\d+)", what):
-        return key, f"expected [lowest, highest], {length[1]} values, not {value!r}"
-    if kind := re.match(r"Expected `(\w+)`", what):
-        return key, f"expected {_SPOKEN_TYPES.get(kind[1], kind[1])}, not {value!r}"
-    return key, what

@@ -6,9 +6,9 @@ from functools import reduce
 from operator import add
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from synexs_async.missions.mission import ERROR_LABEL, METRIC_NAMES, Block
+from synexs_async.missions.mission import ERROR_OUTCOME, Block
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -20,9 +20,7 @@ class Statistics(Struct, forbid_unknown_fields=True):
     failure_count: Count = 0
     abort_count: Count = 0
     error_count: Count = 0
-    duration_sum: float = 0.0
-    efficiency_sum: float = 0.0
-    coordination_sum: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
 
     @property
     def missions(self) -> int:
@@ -44,20 +42,18 @@ class Statistics(Struct, forbid_unknown_fields=True):
         }
 
     def means(self) -> dict[str, float]:
-        """Return the running means, 0 before the first mission."""
-        return {
-            name: getattr(self, f"{name}_sum") / self.valid if self.valid else 0.0
-            for name in METRIC_NAMES
-        }
+        """Return the running means by metric, 0 where no mission ended without an error."""
+        return {name: total / max(self.valid, 1) for name, total in self.sums.items()}
 
     def add(self, block: Block) -> None:
         """Count a block's missions."""
-        labels = block.labels.tolist()
-        self.success_count += labels.count(0)
-        self.failure_count += labels.count(1)
-        self.abort_count += labels.count(2)
-        self.error_count += labels.count(ERROR_LABEL)
-        for name, values in block.metrics.items():
+        outcomes = block.outcomes.tolist()
+        self.success_count += outcomes.count(0)
+        self.failure_count += outcomes.count(1)
+        self.abort_count += outcomes.count(2)
+        self.error_count += outcomes.count(ERROR_OUTCOME)
+        self.sums = {  # a new one: copies of these statistics keep theirs
             # Not with `sum`, which compensates for rounding since Python 3.12.
-            total = reduce(add, values.tolist(), getattr(self, f"{name}_sum"))
-            setattr(self, f"{name}_sum", total)
+            name: reduce(add, values.tolist(), self.sums.get(name, 0.0))
+            for name, values in block.metrics.items()
+        }

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from synexs_async.missions.mission import LABEL_NAMES, mission_identifiers
+from synexs_async.missions.mission import OUTCOME_NAMES, mission_identifiers
 from synexs_async.missions.records import (
     Decision,
     Environment,
@@ -232,7 +232,7 @@ def record_mission(
         decisions=tuple(team.decisions),
         metrics=measure(team),
         status=status,
-        training_label=LABEL_NAMES.index(status),
+        training_label=OUTCOME_NAMES.index(status),
     )
 
 

@@ -17,10 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from synexs_async.missions import team
-from synexs_async.missions.mission import LABEL_NAMES, Block, mission_identifiers
+from synexs_async.missions.mission import (
+    OUTCOME_NAMES,
+    Block,
+    BlockMission,
+    mission_identifiers,
+)
 from synexs_async.missions.records import Environment, MissionRecord, Status, Topology
 from synexs_async.missions.rng import Floats, MissionStreams
-from synexs_async.missions.scenario import SIGNALS, Scenario, default_scenario
+from synexs_async.missions.scenario import SIGNALS, Scenario, default_scenario, make_scenario
 from synexs_async.missions.team import Draw
 from synexs_async.missions.team_features import (
     COLUMN,
@@ -38,7 +43,7 @@ from synexs_async.missions.team_features import (
 Integers = npt.NDArray[np.int64]
 
 STATUSES: Final = get_args(Status)
-SUCCESS, FAILURE, ABORTED = (LABEL_NAMES.index(status) for status in STATUSES)
+SUCCESS, FAILURE, ABORTED = (OUTCOME_NAMES.index(status) for status in STATUSES)
 MESSAGES: Final = np.array([4, 2, 1])  # by label
 DECISIONS: Final = np.array([2, 2, 1])
 GO_DECISION: Final = 1  # the message that lists the signals
@@ -70,18 +75,26 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(MissionRecord).decode
 
 
-class TeamMission:
+class TeamMission(BlockMission):
     """The built-in mission kind; `Mission` says what each member is for."""
 
-    name: Final = team.NAME
-    version: Final = team.VERSION
-    feature_names: Final[Sequence[str]] = FEATURE_NAMES
-    feature_rows: Final = FEATURE_ROWS
-    block_size: Final = 32
+    name = team.NAME
+    version = team.VERSION
+    source = team.NAME
+    metric_names = ("duration", "efficiency", "coordination")
+    batch_metrics = ("efficiency",)
+    feature_names = FEATURE_NAMES
 
     def __init__(self, scenario: Scenario | None = None) -> None:
         self.scenario = scenario or default_scenario()
         self._kernels: dict[int, _Kernel] = {}
+
+    @classmethod
+    def with_parameters(
+        cls, parameters: Mapping[str, Any], source: str = "parameters"
+    ) -> TeamMission:
+        """Return the kind with another scenario; ScenarioError says what is wrong with it."""
+        return cls(make_scenario(dict(parameters), source) if parameters else None)
 
     def parameters(self) -> dict[str, Any]:
         """Return the scenario."""
@@ -97,11 +110,13 @@ class TeamMission:
     def read(self, first: int, lines: Sequence[bytes]) -> Block:
         """Make the block of these journal lines again."""
         records = [_decode(line) for line in lines]
+        labels = np.array([record.training_label for record in records], np.int64)
         return Block(
             first,
             lines,
             [record.mission_id for record in records],
-            np.array([record.training_label for record in records], np.int64),
+            labels,
+            labels,
             np.stack([features_of(record) for record in records]),
             {
                 "duration": np.array([record.duration for record in records]),
@@ -210,6 +225,7 @@ class _Kernel:
             first,
             lines,
             ids,
+            label,
             label,
             self._features(drawn, label, adapts, defenses, sizes, floats),
             {name: floats[name] for name in ("duration", "efficiency", "coordination")},

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synexs_async.missions.mission import ERROR_LABEL, LABEL_NAMES
+from synexs_async.missions.mission import ERROR_OUTCOME, OUTCOME_NAMES
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.folder import RunFolder, batch_name
 from synexs_async.storage.ledger import Entry
@@ -88,22 +88,21 @@ def content_digest(content: dict[str, Any]) -> str:
 def _contents(rows: BatchRows, setup: Setup) -> Iterator[tuple[int, dict[str, Any]]]:
     """Make the content of each batch, beside the number of missions that it covers."""
     labels = np.frombuffer(rows.labels, np.int64)
+    outcomes = np.frombuffer(rows.outcomes, np.int64)
     features = np.frombuffer(rows.features, np.float32).reshape(
-        len(labels), setup.feature_rows, setup.feature_columns
+        len(labels), rows.rows, setup.feature_columns
     )
-    metadata = [
-        {"mission_id": mission_id, "duration": duration, "status": status, "efficiency": efficiency}
-        for mission_id, duration, status, efficiency in zip(
-            rows.ids,
-            rows.durations,
-            (LABEL_NAMES[label] for label in labels.tolist()),
-            rows.efficiencies,
-            strict=True,
-        )
-    ]
+    keys = ("mission_id", "duration", "status", *setup.batch_metrics)
+    columns = (
+        rows.ids,
+        rows.metrics["duration"],
+        (OUTCOME_NAMES[outcome] for outcome in outcomes.tolist()),
+        *(rows.metrics[name] for name in setup.batch_metrics),
+    )
+    metadata = [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
     for start in range(0, len(labels), setup.batch_size):
         part = slice(start, start + setup.batch_size)
-        kept = labels[part] != ERROR_LABEL
+        kept = outcomes[part] != ERROR_OUTCOME
         yield (
             len(kept),
             {

@@ -91,9 +91,9 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
 
 
 def write_checkpoint(
-    path: Path, checkpoint: Checkpoint, *, timestamp: str, journal_file: str, batch_size: int
+    path: Path, checkpoint: Checkpoint, *, timestamp: str, journal_file: str, batch_size: int | None
 ) -> None:
-    """Replace checkpoint.json, durably."""
+    """Replace checkpoint.json, durably; `batch_size` is None for a run without batches."""
     content = content_of(checkpoint, timestamp, journal_file, batch_size)
     replace_file(path, encode_content(content), durable=True)
 
@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def content_of(
-    checkpoint: Checkpoint, timestamp: str, journal_file: str, batch_size: int
+    checkpoint: Checkpoint, timestamp: str, journal_file: str, batch_size: int | None
 ) -> CheckpointFile:
     """Return what checkpoint.json says of a checkpoint."""
     mark, statistics = checkpoint.mark, checkpoint.statistics
@@ -121,7 +121,7 @@ def content_of(
         ),
         team_stats=statistics.means(),
         sums=statistics,
-        logger_stats=LoggerStats(*divmod(mark.missions, batch_size)),
+        logger_stats=LoggerStats(*(divmod(mark.missions, batch_size) if batch_size else (0, 0))),
         journal=JournalPoint(journal_file, mark.offset, mark.sha256, mark.batch_offset),
         dataset_sha256=checkpoint.dataset_sha256,
         last_batch_size=checkpoint.last_batch_size,

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from synexs_async.missions.mission import LABEL_NAMES
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.folder import Identity, RunFolder
 from synexs_async.storage.ledger import Entry, Ledger
@@ -39,9 +38,10 @@ def write_index(
     *,
     missions: int,
     feature_names: Sequence[str],
+    label_names: Sequence[str],
     last: Sequence[Entry],
     created: str,
-    cuda_available: bool,
+    cuda_available: bool | None,
 ) -> str:
     """Write the index of a complete run, durably, and return the data set's digest.
 
@@ -57,6 +57,7 @@ def write_index(
         identity,
         missions=missions,
         feature_names=feature_names,
+        label_names=label_names,
         journals=lambda: entries(batches=False),
         batches=lambda: entries(batches=True),
         created=created,
@@ -71,20 +72,21 @@ def compose_index(
     *,
     missions: int,
     feature_names: Sequence[str],
+    label_names: Sequence[str],
     journals: Callable[[], Iterable[Entry]],
     batches: Callable[[], Iterable[Entry]],
     created: str,
-    cuda_available: bool,
+    cuda_available: bool | None,
 ) -> tuple[str, Iterator[bytes]]:
     """Return the data set's digest, and the index in pieces, one behind the other."""
     digest = dataset_digest(journals(), batches())
     fields = {
         "missions": missions,
-        "total_batches": -(-missions // identity.batch_size),
+        "total_batches": -(-missions // identity.batch_size) if feature_names else 0,
         "batch_size": identity.batch_size,
         "sequence_length": identity.sequence_length,
         "feature_names": list(feature_names),
-        "label_names": list(LABEL_NAMES),
+        "label_names": list(label_names),
         "dataset_sha256": digest,
         "identity": identity,
         "created": created,
@@ -110,7 +112,7 @@ class IndexHead(Struct, frozen=True):
     dataset_sha256: str
     identity: Identity
     created: str
-    cuda_available: bool
+    cuda_available: bool | None
 
 
 def read_index_head(path: Path) -> IndexHead | None:

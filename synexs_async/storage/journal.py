@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
+from synexs_async.missions.context import Record
 from synexs_async.missions.failed import decode_error, is_error, read_block
+from synexs_async.missions.loading import BUILT_IN, load_mission
 from synexs_async.missions.mission import Block, Mission, check_block
-from synexs_async.missions.records import ErrorRecord, MissionRecord
 from synexs_async.storage.files import append_to
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, journal_name, read_run_file
+from synexs_async.storage.folder import (
+    MISSIONS_PER_FILE,
+    Identity,
+    RunFolder,
+    journal_name,
+    read_run_file,
+)
 from synexs_async.storage.ledger import Entry
 
 if TYPE_CHECKING:
@@ -62,6 +69,18 @@ class Layout:
     folder: RunFolder
     missions_per_file: int
     batch_size: int
+    has_batches: bool = True
+
+    @classmethod
+    def of(cls, folder: RunFolder, identity: Identity, *, has_batches: bool) -> Layout:
+        """Lay a run out; without batches no mission waits for one, as if each were its own."""
+        batch_size = identity.batch_size if has_batches else 1
+        return cls(folder, MISSIONS_PER_FILE[identity.mission_files], batch_size, has_batches)
+
+    @property
+    def missions_per_batch(self) -> int | None:
+        """The batch size, None where there are no batches."""
+        return self.batch_size if self.has_batches else None
 
     def file(self, index: int) -> Path:
         """Return the journal file that a mission belongs to."""
@@ -232,12 +251,12 @@ def check_content(layout: Layout, mission: Mission, mark: Mark, extent: Extent) 
     lines = read_lines(layout, first, extent.missions, mark.offset)
     while chunk := list(islice(lines, _CHECKED_TOGETHER)):
         try:
-            block_of(layout, mission, first, chunk)
+            check_lines(layout, mission, first, chunk)
             first += len(chunk)
         except JournalDamaged:
             for line in chunk:
                 try:
-                    block_of(layout, mission, first, [line])
+                    check_lines(layout, mission, first, [line])
                 except JournalDamaged as error:
                     place = first - layout.file_start(first) + 1
                     follows = first + 1 < extent.missions or extent.valid_follows
@@ -296,12 +315,30 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
 def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of committed lines again; JournalDamaged where their content is not valid."""
     try:
-        return check_block(read_block(mission, first, lines))
+        return check_block(mission, read_block(mission, first, lines))
     except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError) as error:
         last = first + len(lines) - 1
         which = f"record {first}" if first == last else f"one of the records {first} to {last}"
         problem = f"{which} is not valid: {error}"
         raise JournalDamaged(layout.file(first), None, problem) from error
+
+
+def check_lines(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> None:
+    """See that committed lines are records of a kind; JournalDamaged where one is none.
+
+    Where a kind's own code does not run on the loop, it is not called here either: its records are
+    decoded, and no more.
+    """
+    if mission.place == "loop":
+        block_of(layout, mission, first, lines)
+        return
+    for index, line in enumerate(lines, first):
+        try:
+            if not is_error(line):
+                mission.decode(line)
+        except (ValueError, msgspec.MsgspecError) as error:
+            problem = f"record {index} is not valid: {error}"
+            raise JournalDamaged(layout.file(index), None, problem) from error
 
 
 class JournalReader:
@@ -372,8 +409,11 @@ def digest_of_beginning(file: Path, size: int) -> str | None:
         return None if size else digest.hexdigest()
 
 
-def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | ErrorRecord]:
-    """Read the committed records of a run of team missions, in index order.
+def read_journal(folder: str | os.PathLike[str]) -> Iterator[Any]:
+    """Read the committed records of a run, in index order.
+
+    Of the team mission they are MissionRecords, of plain missions Records, of other kinds the
+    types of JSON; missions that raised are ErrorRecords.
 
     It may be read while the run is going on: a last line that is not whole yet is left out.
 
@@ -383,7 +423,8 @@ def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | Err
     """
     run_folder = RunFolder(Path(folder))
     identity = read_run_file(run_folder).identity
-    layout = Layout(run_folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
+    layout = Layout.of(run_folder, identity, has_batches=True)
+    decode = _decoder_of(identity)
     lines = walk(layout, 0, 0)
     while True:
         try:
@@ -392,23 +433,32 @@ def read_journal(folder: str | os.PathLike[str]) -> Iterator[MissionRecord | Err
             extent: Extent = end.value
             break
         try:
-            yield decode_record(line)
+            yield decode_error(line) if is_error(line) else decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             number = _decode_head(line).mission_number
             place = number - layout.file_start(number) + 1
-            problem = f"the line is no record of a team mission: {error}"
+            problem = f"the line is no record of the run's mission: {error}"
             raise JournalDamaged(layout.file(number), place, problem) from error
     if extent.valid_follows:
         raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
 
 
-def decode_record(line: bytes) -> MissionRecord | ErrorRecord:
-    """Decode one line of a team mission's journal."""
-    return decode_error(line) if is_error(line) else _decode_record(line)
+def _decoder_of(identity: Identity) -> Callable[[bytes], Any]:
+    """Return what makes a record of a line, for a run whose kind may not be at hand."""
+    if identity.mission in BUILT_IN:
+        return load_mission(identity.mission).decode
+    record, document = msgspec.json.Decoder(Record).decode, msgspec.json.Decoder().decode
+
+    def decode(line: bytes) -> Any:
+        try:
+            return record(line)
+        except msgspec.ValidationError:
+            return document(line)
+
+    return decode
 
 
 _decode_head = msgspec.json.Decoder(Head).decode
-_decode_record = msgspec.json.Decoder(MissionRecord).decode
 
 
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
-from synexs_async.missions.mission import Block
+from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.simulation import Raised
+from synexs_async.storage.folder import Identity
 from synexs_async.storage.ledger import Entry
 
 HEADER_BYTES: Final = 4
@@ -20,8 +25,39 @@ class Setup(Struct, frozen=True):
     parent: int
     batch_size: int
     sequence_length: int
-    feature_rows: int
     feature_columns: int
+    batch_metrics: list[str]
+    mission: str = ""  # where the kind is found, if the worker is to simulate
+    parameters: dict[str, Any] = {}
+    seed: int = 0
+    timeout: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        identity: Identity,
+        mission: Mission,
+        *,
+        simulates: bool = False,
+        timeout: float | None = None,
+    ) -> Setup:
+        """Set a worker of this process up: to write batches, or to simulate missions too.
+
+        A mission that takes longer than `timeout` seconds ends the worker by SIGALRM.
+        """
+        return cls(
+            folder=os.fsencode(folder),
+            parent=os.getpid(),
+            batch_size=identity.batch_size,
+            sequence_length=identity.sequence_length,
+            feature_columns=len(mission.feature_names),
+            batch_metrics=list(mission.batch_metrics),
+            mission=mission.source if simulates else "",
+            parameters=identity.parameters,
+            seed=identity.seed,
+            timeout=timeout,
+        )
 
 
 class BatchRows(Struct, frozen=True, tag=True, gc=False):
@@ -30,18 +66,20 @@ class BatchRows(Struct, frozen=True, tag=True, gc=False):
     Attributes:
         first: the index of the first mission; the start of a batch.
         ids: n mission ids.
+        outcomes: int64 [n] as bytes.
         labels: int64 [n] as bytes.
+        rows: rows of features a mission.
         features: float32 [n, rows, columns] as bytes; the last row is repeated as padding.
-        durations: n simulated durations in seconds.
-        efficiencies: n efficiencies.
+        metrics: n values of each metric.
     """
 
     first: int
     ids: list[str]
+    outcomes: bytes
     labels: bytes
+    rows: int
     features: bytes
-    durations: list[float]
-    efficiencies: list[float]
+    metrics: dict[str, list[float]]
 
     @classmethod
     def of(cls, block: Block) -> BatchRows:
@@ -49,10 +87,11 @@ class BatchRows(Struct, frozen=True, tag=True, gc=False):
         return cls(
             first=block.first,
             ids=list(block.ids),
+            outcomes=block.outcomes.tobytes(),
             labels=block.labels.tobytes(),
+            rows=block.features.shape[1],
             features=block.features.tobytes(),
-            durations=block.metrics["duration"].tolist(),
-            efficiencies=block.metrics["efficiency"].tolist(),
+            metrics={name: values.tolist() for name, values in block.metrics.items()},
         )
 
 
@@ -107,8 +146,59 @@ class Broken(Struct, frozen=True, tag=True):
     traceback: str
 
 
-Request = BatchRows | BatchCheck
-Reply = Written | Checked | Refused | Broken
+class Simulate(Struct, frozen=True, tag=True):
+    """Missions `first` to `first + count - 1` are to be simulated."""
+
+    first: int
+    count: int
+
+
+class Read(Struct, frozen=True, tag=True):
+    """Journal lines whose missions' rows are to be made again; `first` is the first one's index."""
+
+    first: int
+    lines: list[bytes]
+
+
+class SimulatedBlock(Struct, frozen=True, tag=True, gc=False):
+    """A block of missions on its way between processes."""
+
+    lines: list[bytes]
+    rows: BatchRows
+
+    @classmethod
+    def of(cls, block: Block) -> SimulatedBlock:
+        """Take a block apart."""
+        return cls(list(block.lines), BatchRows.of(block))
+
+    def block(self, columns: int) -> Block:
+        """Put the block together again; `columns` is that of its features."""
+        rows = self.rows
+        return Block(
+            rows.first,
+            self.lines,
+            rows.ids,
+            np.frombuffer(rows.outcomes, np.int64),
+            np.frombuffer(rows.labels, np.int64),
+            np.frombuffer(rows.features, np.float32).reshape(len(rows.ids), rows.rows, columns),
+            {name: np.array(values, np.float64) for name, values in rows.metrics.items()},
+        )
+
+
+class Simulated(Struct, frozen=True, tag=True):
+    """What came of missions, in their order.
+
+    Attributes:
+        parts: blocks, and missions whose own code raised.
+        printed: what missions wrote to standard output, by index.
+    """
+
+    parts: list[SimulatedBlock | Raised]
+    printed: dict[int, str] = {}
+
+
+Request = BatchRows | BatchCheck | Simulate | Read
+Reply = Written | Checked | Simulated | Refused | Broken
 
 decode_setup = msgspec.msgpack.Decoder(Setup).decode
 decode_request = msgspec.msgpack.Decoder(Request).decode

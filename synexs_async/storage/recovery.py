@@ -23,8 +23,8 @@ from synexs_async.storage.journal import (
     Extent,
     Layout,
     Mark,
-    block_of,
     check_content,
+    check_lines,
     cut,
     digest_file,
     digest_of_beginning,
@@ -137,7 +137,7 @@ def repair(layout: Layout, recovery: Recovery) -> None:
             recovery.checkpoint,
             timestamp=timestamp(),
             journal_file=layout.file(mark.missions).name,
-            batch_size=layout.batch_size,
+            batch_size=layout.missions_per_batch,
         )
     for file in recovery.temporaries:
         file.unlink(missing_ok=True)
@@ -228,6 +228,8 @@ class _LedgerCheck:
     def close(self) -> None:
         """Count as missing what should have come behind the last entry."""
         for is_batch in (True, False):
+            if is_batch and not self._layout.has_batches:
+                continue
             step = self._step(is_batch)
             end = self._mark.missions - self._mark.missions % step
             self.missing[is_batch] += range(self._next[is_batch], end, step)
@@ -280,7 +282,7 @@ def _check_waiting(layout: Layout, mission: Mission, mark: Mark) -> None:
     first = layout.batch_start(mark.missions)
     if first < mark.missions:
         lines = list(read_lines(layout, first, mark.missions, mark.batch_offset))
-        block_of(layout, mission, first, lines)
+        check_lines(layout, mission, first, lines)
 
 
 def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:

@@ -91,7 +91,7 @@ class Checkpointing:
             checkpoint,
             timestamp=timestamp(),
             journal_file=layout.file(missions).name,
-            batch_size=layout.batch_size,
+            batch_size=layout.missions_per_batch,
         )
 
     def _files_since(self, since: int, missions: int) -> Iterator[Path]:
@@ -99,9 +99,8 @@ class Checkpointing:
         layout, folder = self._layout, self._layout.folder
         journals = range(layout.file_start(since), missions, layout.missions_per_file)
         first_batch, last_batch = since // layout.batch_size, missions // layout.batch_size
+        batches = range(first_batch, last_batch + 1) if layout.has_batches else ()
         files = chain(
-            map(folder.journal_file, journals),
-            map(folder.batch_file, range(first_batch, last_batch + 1)),
-            [folder.ledger],
+            map(folder.journal_file, journals), map(folder.batch_file, batches), [folder.ledger]
         )
         return (file for file in files if file.exists())

@@ -12,11 +12,12 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.mission import Block
 from synexs_async.storage.files import GroupFlush
-from synexs_async.storage.journal import JournalReader, Layout, block_of
+from synexs_async.storage.journal import JournalReader, Layout
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.protocol import BatchRows
+from synexs_async.tasks.loop import ReadBlock
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
 from synexs_async.tasks.watermark import Watermark
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
-_NOTHING: Final = BatchRows(0, [], b"", b"", [], [])
+_NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {"duration": []})
 
 
 class Flushing:
@@ -62,19 +63,20 @@ class Flushing:
     @property
     def batches_written(self) -> int:
         """How many batches are in the folder, up to the first that is not."""
+        if not self._layout.has_batches:
+            return 0
         return self.written.value // self._layout.batch_size + (self.last is not None)
 
-    async def rebuild(self, mission: Mission, missing: Sequence[int], flush: GroupFlush) -> None:
+    async def rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
         """Make batches that are gone again, from the journal."""
         folder = self._layout.folder
         reader = JournalReader(self._layout, 0)
 
-        def read(first: int) -> Block:
+        def read(first: int) -> list[bytes]:
             nonlocal reader
             if first != reader.position:
                 reader = JournalReader(self._layout, first)
-            lines = reader.read(first + self._layout.batch_size)
-            return block_of(self._layout, mission, first, lines)
+            return reader.read(first + self._layout.batch_size)
 
         def enter(entries: list[Entry]) -> None:
             # Behind the checkpoint a file of the right size is trusted, so it must be on disk.
@@ -84,20 +86,26 @@ class Flushing:
         entries = []
         for number in missing:
             first = number * self._layout.batch_size
-            entries += await self._write(await anyio.to_thread.run_sync(read, first))
+            lines = await anyio.to_thread.run_sync(read, first)
+            entries += await self._write(await make(first, lines))
         await anyio.to_thread.run_sync(enter, entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
-        """Turn blocks into batches until there are no more."""
+        """Turn blocks into batches until there are no more; where there are none, let them go."""
+        if not self._layout.has_batches:
+            async with blocks:
+                async for block in blocks:
+                    self.written.advance(block.end)
+            return
         send, receive = anyio.create_memory_object_stream[Block](0)
         async with anyio.create_task_group() as tasks, receive:
             for _ in range(self._workers * CALLS_A_WORKER):
                 tasks.start_soon(self._serve, receive.clone())
             await self._hand_over(blocks, send)
 
-    async def learn_about_cuda(self) -> bool:
-        """Ask a worker whether there is a GPU, unless one has said so already."""
-        if self.cuda_available is None:
+    async def learn_about_cuda(self) -> bool | None:
+        """Ask a worker whether there is a GPU, unless one has said so; None without batches."""
+        if self.cuda_available is None and self._layout.has_batches:
             self.cuda_available = (await self._pool.write(_NOTHING)).cuda_available
         return self.cuda_available
 

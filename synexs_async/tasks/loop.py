@@ -6,7 +6,7 @@ missions keep that short.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -16,17 +16,20 @@ from anyio.streams.memory import MemoryObjectSendStream
 from synexs_async.config import OnError
 from synexs_async.errors import MissionFailed
 from synexs_async.missions.failed import error_block
-from synexs_async.missions.mission import Block, Mission, check_block
-from synexs_async.storage.journal import Layout, Mark, block_of, read_lines
+from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.simulation import Raised, simulate_parts
+from synexs_async.storage.journal import Layout, Mark, read_lines
 
 if TYPE_CHECKING:
     from loguru import Logger
+
+ReadBlock = Callable[[int, list[bytes]], Awaitable[Block]]
 
 _REPLAY_BLOCK: Final = 256
 
 
 async def replay_journal(
-    mission: Mission,
+    read: ReadBlock,
     layout: Layout,
     mark: Mark,
     end: int,
@@ -39,12 +42,13 @@ async def replay_journal(
     first = layout.batch_start(mark.missions)
     lines = read_lines(layout, first, end, mark.batch_offset)
 
-    def read(first: int, count: int) -> Block:
-        return block_of(layout, mission, first, list(islice(lines, count)))
+    def take(count: int) -> list[bytes]:
+        return list(islice(lines, count))
 
     while first < end:
         border = mark.missions if first < mark.missions else end
-        block = await anyio.to_thread.run_sync(read, first, min(_REPLAY_BLOCK, border - first))
+        taken = await anyio.to_thread.run_sync(take, min(_REPLAY_BLOCK, border - first))
+        block = await read(first, taken)
         await blocks.send(block)
         first = block.end
 
@@ -72,24 +76,23 @@ async def simulate_missions(
     while first < total:
         await may_start(first)
         count = min(mission.block_size, interval - first % interval, total - first)
-        for block in _simulate(mission, seed, first, count, on_error, log):
-            await blocks.send(block)  # always a checkpoint, so other tasks have their turn
+        for part in simulate_parts(mission, seed, first, count):
+            # Sending is always a checkpoint, so other tasks have their turn.
+            await blocks.send(settle_part(part, mission, seed, on_error, log))
         first += count
 
 
-def _simulate(
-    mission: Mission, seed: int, first: int, count: int, on_error: OnError, log: Logger
-) -> Iterator[Block]:
-    """Simulate missions together, or one at a time where one of them raises."""
-    try:
-        block = check_block(mission.simulate(seed, first, count))
-    except Exception as error:
-        if count > 1:
-            for index in range(first, first + count):
-                yield from _simulate(mission, seed, index, 1, on_error, log)
-            return
-        log.opt(exception=error).error(f"mission {first} raised")
-        if on_error == "stop":
-            raise MissionFailed(first, error) from error
-        block = error_block(mission, seed, first, error)
-    yield block
+def settle_part(
+    part: Block | Raised, mission: Mission, seed: int, on_error: OnError, log: Logger
+) -> Block:
+    """Return a block, of a mission that raised the one that records it, if that is wanted.
+
+    Raises:
+        MissionFailed: a mission raised, and `on_error` is "stop".
+    """
+    if isinstance(part, Block):
+        return part
+    log.error(f"mission {part.index} raised\n{part.traceback}")
+    if on_error == "stop":
+        raise MissionFailed(part.index, part.sentence)
+    return error_block(mission, seed, part.index, part.error)

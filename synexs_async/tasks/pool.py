@@ -8,8 +8,9 @@ is not for them.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,6 +20,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from synexs_async.errors import WorkerFailed
+from synexs_async.missions.simulation import Raised
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
@@ -26,10 +28,14 @@ from synexs_async.storage.protocol import (
     BatchState,
     Broken,
     Checked,
+    Read,
     Refused,
     Reply,
     Request,
     Setup,
+    Simulate,
+    Simulated,
+    SimulatedBlock,
     Written,
     decode_reply,
     frame,
@@ -96,26 +102,65 @@ class WorkerPool:
         assert isinstance(reply, Checked)
         return reply.states
 
-    async def _call(self, request: Request) -> Written | Checked:
-        for _ in range(_TRIES):
+    async def simulate(self, first: int, count: int) -> Simulated:
+        """Let a worker simulate missions `first` to `first + count - 1`.
+
+        A mission that ends its worker three times in a row, or takes longer than the setup's
+        timeout once, is told from the others and given as one that raised.
+
+        Raises:
+            WorkerFailed: no worker could do it.
+        """
+        try:
+            reply = await self._call(Simulate(first, count), tries=1 if count > 1 else 0)
+        except _WorkersEnded as ended:
+            if count == 1:
+                return Simulated([_ended(first, ended.code, self._setup.timeout)])
+        else:
+            assert isinstance(reply, Simulated)
+            return reply
+        parts: list[SimulatedBlock | Raised] = []
+        printed: dict[int, str] = {}
+        for index in range(first, first + count):
+            one = await self.simulate(index, 1)
+            parts += one.parts
+            printed |= one.printed
+        return Simulated(parts, printed)
+
+    async def read(self, first: int, lines: Sequence[bytes]) -> Simulated:
+        """Let a worker make the blocks of journal lines again; the errors are those above."""
+        reply = await self._call(Read(first, list(lines)))
+        assert isinstance(reply, Simulated)
+        return reply
+
+    async def _call(self, request: Request, tries: int = 0) -> Written | Checked | Simulated:
+        tries = tries or _TRIES
+        while tries:
             worker = await self._least_busy()
             try:
                 reply = await worker.call(request)
-            except _CONNECTION_LOST:
-                await self._bury(worker)
+            except _CONNECTION_LOST as error:
+                code = await self._bury(worker)
+                if isinstance(error, _AnotherCallWasAtWork):
+                    continue  # what ended the worker was not this
+                tries -= 1
+                if isinstance(request, Simulate) and code == -signal.SIGALRM:
+                    break  # it will take as long again
                 continue
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await worker.kill()  # in the middle of a call, so of no more use
                 raise
             match reply:
-                case Written() | Checked():
+                case Written() | Checked() | Simulated():
                     return reply
                 case Refused():
                     name = None if reply.filename is None else os.fsdecode(reply.filename)
                     raise OSError(reply.errno, reply.strerror, name)
                 case Broken():
                     raise WorkerFailed(f"a worker process can't work:\n{reply.traceback}")
+        if isinstance(request, Simulate):
+            raise _WorkersEnded(code)
         rows = request.rows if isinstance(request, BatchCheck) else request
         raise WorkerFailed(
             f"{_TRIES} worker processes in a row ended over the missions from {rows.first} on"
@@ -133,14 +178,37 @@ class WorkerPool:
             self._workers.append(worker)
             return worker
 
-    async def _bury(self, worker: _Worker) -> None:
+    async def _bury(self, worker: _Worker) -> int:
+        """Take a worker that ended out of the pool, and return its exit code."""
         if worker not in self._workers:
-            return  # another call to it was first to see
+            return await worker.kill()  # another call to it was first to see
         self._workers.remove(worker)
         self.deaths += 1
         code = await worker.kill()
         ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         self._warn(f"worker process {worker.pid} {ending}; its work is given to another")
+        return code
+
+
+class _AnotherCallWasAtWork(anyio.BrokenResourceError):
+    """The worker ended over the call before this one."""
+
+
+class _WorkersEnded(Exception):
+    """As many workers as were tried ended over the same missions; `code` is the last one's."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _ended(index: int, code: int, timeout: float | None) -> Raised:
+    if code == -signal.SIGALRM:
+        message = f"took longer than {timeout:g} s" if timeout else "was ended by SIGALRM"
+        return Raised(index, "TimeoutError", message, f"TimeoutError: {message}")
+    ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    message = f"its worker process {ending}, {_TRIES} times in a row"
+    return Raised(index, "ProcessEnded", message, f"ProcessEnded: {message}")
 
 
 class _Worker:
@@ -153,6 +221,7 @@ class _Worker:
         self._greeting = greeting
         self._sending = anyio.Lock()
         self._receiving = anyio.Lock()
+        self._is_lost = False
         self.calls = 0
         self.is_ready = False
 
@@ -168,8 +237,14 @@ class _Worker:
                 await self._requests.send(self._greeting + frame(request))
                 self._greeting = b""
             async with self._receiving:  # a fair lock: replies come in the order of the calls
-                header = await self._replies.receive_exactly(HEADER_BYTES)
-                payload = await self._replies.receive_exactly(payload_length(header))
+                if self._is_lost:
+                    raise _AnotherCallWasAtWork
+                try:
+                    header = await self._replies.receive_exactly(HEADER_BYTES)
+                    payload = await self._replies.receive_exactly(payload_length(header))
+                except _CONNECTION_LOST:
+                    self._is_lost = True
+                    raise
         finally:
             self.calls -= 1
         self.is_ready = True
@@ -191,5 +266,6 @@ async def _open_process() -> Process:
         [sys.executable, "-P", "-m", "synexs_async.worker"],
         stderr=None,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": path},
+        # Whatever order sets of texts have, it must be the same in all of them.
+        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
     )

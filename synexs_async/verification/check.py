@@ -94,7 +94,8 @@ class Check:
             nonlocal position
             async with jobs:
                 async for block in jobs:
-                    states = await pool.check(BatchRows.of(block))
+                    rows = BatchRows.of(block)
+                    states = await pool.check(rows) if self._run.layout.has_batches else []
                     async with order:
                         done[block.first] = block, states
                         while position in done:
@@ -159,9 +160,8 @@ class Check:
         )
         if claims.is_finished:
             self._note_what_is_behind()
-            names = run.mission.feature_names
             self.digest = compare_index(
-                layout, run.identity, names, claims, truth, self.differences
+                layout, run.identity, run.mission, claims, truth, self.differences
             )
         compare_checkpoint(layout, claims, truth, self.digest, self.differences)
         compare_progress(claims, truth, self.differences)

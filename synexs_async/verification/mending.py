@@ -16,6 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from synexs_async.missions.failed import error_block, is_error
+from synexs_async.missions.simulation import Raised
 from synexs_async.storage.checkpoint import write_checkpoint
 from synexs_async.storage.files import GroupFlush, replace_file
 from synexs_async.storage.index import digests_in_index, write_index
@@ -110,7 +111,9 @@ class _JournalFile:
         except Exception as error:
             if count == 1:
                 self._simulated.append(None)
-                self._raised += error_block(mission, seed, first, error).lines
+                self._raised += error_block(
+                    mission, seed, first, Raised.by(first, error).error
+                ).lines
                 return
             for index in range(first, first + count):
                 self._simulate(index, 1)
@@ -186,6 +189,7 @@ def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
             run.identity,
             missions=claims.missions,
             feature_names=run.mission.feature_names,
+            label_names=run.mission.label_names,
             last=[
                 entry
                 for entry in parts
@@ -203,7 +207,7 @@ def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
             true_checkpoint(layout, claims, truth, check.digest),
             timestamp=timestamp(),
             journal_file=layout.file(claims.missions).name,
-            batch_size=layout.batch_size,
+            batch_size=layout.missions_per_batch,
         )
         done.append(f"checkpoint.json: written again, for {claims.missions:,} missions")
     if is_bad("progress.json") and claims.progress is not None:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import msgspec
 
 from synexs_async.errors import FolderError, IdentityMismatch
-from synexs_async.missions import team
+from synexs_async.missions.loading import BUILT_IN, load_mission, offered
 from synexs_async.missions.mission import Mission
-from synexs_async.missions.scenario import Scenario
-from synexs_async.missions.team_block import TeamMission
 from synexs_async.storage.folder import (
     FORMAT_VERSION,
-    MISSIONS_PER_FILE,
     Identity,
     RunFolder,
     read_run_file,
@@ -30,10 +27,11 @@ class RecordedRun:
     mission: Mission
 
 
-def recorded_run(folder: RunFolder, mission: Mission | None = None) -> RecordedRun:
+def recorded_run(folder: RunFolder, mission: Mission | str | None = None) -> RecordedRun:
     """Find out whose run a folder holds, and how its missions are simulated.
 
-    `mission` is the run's mission kind; without one it must be the team mission.
+    `mission` is the run's mission kind, or what `load_mission` finds it by; without one it must be
+    built in, or offered by an installed package: a folder's word alone does not run any other code.
 
     Raises:
         UsageError: it holds no run, or one of another kind.
@@ -46,7 +44,8 @@ def recorded_run(folder: RunFolder, mission: Mission | None = None) -> RecordedR
     if identity.format_version != FORMAT_VERSION:
         problem = f"format version {identity.format_version}; this version reads {FORMAT_VERSION}"
         raise FolderError(folder.path, problem)
-    mission = mission or _mission_of(folder, identity)
+    if mission is None or isinstance(mission, str):
+        mission = _mission_of(folder, identity, mission)
     parameters = msgspec.json.decode(msgspec.json.encode(mission.parameters()))
     asked = (mission.name, mission.version, parameters)
     there = (identity.mission, identity.mission_version, identity.parameters)
@@ -58,20 +57,18 @@ def recorded_run(folder: RunFolder, mission: Mission | None = None) -> RecordedR
     for name in ("batch_size", "sequence_length"):
         if getattr(identity, name) < 1:
             raise FolderError(folder.path, f"run.json: {name} is {getattr(identity, name)}")
-    missions_per_file = MISSIONS_PER_FILE[identity.mission_files]
-    return RecordedRun(Layout(folder, missions_per_file, identity.batch_size), identity, mission)
+    layout = Layout.of(folder, identity, has_batches=bool(mission.feature_names))
+    return RecordedRun(layout, identity, mission)
 
 
-def _mission_of(folder: RunFolder, identity: Identity) -> TeamMission:
-    """Return the mission kind of a run of the team mission; FolderError where it is another."""
-    if (identity.mission, identity.mission_version) != (team.NAME, team.VERSION):
-        raise FolderError(
-            folder.path,
-            f"holds missions of the kind {identity.mission!r}, version {identity.mission_version}, "
-            f"which is not known here; {team.NAME!r}, version {team.VERSION}, is (others: "
-            "verify_run(mission=...) from a program)",
-        )
-    try:
-        return TeamMission(msgspec.convert(identity.parameters, Scenario))
-    except msgspec.ValidationError as error:
-        raise FolderError(folder.path, f"run.json: no scenario: {error}") from error
+def _mission_of(folder: RunFolder, identity: Identity, source: str | None) -> Mission:
+    """Return the mission kind of a run, with the run's own parameters."""
+    if source is None:
+        source = identity.mission
+        if source not in BUILT_IN and all(source != point.name for point in offered()):
+            raise FolderError(
+                folder.path,
+                f"holds missions of the kind {source!r}, which is not known here; say where it is "
+                "found, with --mission or verify_run(mission=...)",
+            )
+    return load_mission(source, identity.parameters, f"{folder.path}: run.json")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from synexs_async.missions.mission import Mission
 from synexs_async.storage.checkpoint import Checkpoint, content_of, encode_content
 from synexs_async.storage.folder import Identity
 from synexs_async.storage.index import compose_index
@@ -86,7 +87,7 @@ class _Queue:
 def compare_index(
     layout: Layout,
     identity: Identity,
-    feature_names: Sequence[str],
+    mission: Mission,
     claims: Claims,
     truth: Truth,
     differences: Differences,
@@ -99,11 +100,16 @@ def compare_index(
         return compose_index(
             identity,
             missions=claims.missions,
-            feature_names=feature_names,
+            feature_names=mission.feature_names,
+            label_names=mission.label_names,
             journals=truth.journals.entries,
             batches=truth.batches.entries,
             created=index.created if index else "",
-            cuda_available=index is not None and index.cuda_available,
+            cuda_available=index.cuda_available
+            if index
+            else None
+            if not layout.has_batches
+            else False,
         )
 
     digest, parts = compose()
@@ -157,7 +163,7 @@ def compare_checkpoint(
         true_checkpoint(layout, claims, truth, digest),
         told.timestamp,
         layout.file(claims.missions).name,
-        layout.batch_size,
+        layout.missions_per_batch,
     )
     expected = encode_content(content)
     if expected != claims.checkpoint_bytes:

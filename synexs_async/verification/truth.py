@@ -18,8 +18,8 @@ import numpy as np
 
 from synexs_async.missions.failed import decode_error, is_error, read_block
 from synexs_async.missions.mission import (
-    ERROR_LABEL,
-    LABEL_NAMES,
+    ERROR_OUTCOME,
+    OUTCOME_NAMES,
     Block,
     Mission,
     mission_identifiers,
@@ -196,9 +196,10 @@ class Truth:
         except Exception:
             return None
         errors = [is_error(line) for line in lines]
-        labels = block.labels.tolist()
-        known = all(-1 <= label < len(LABEL_NAMES) for label in labels)
-        return block if known and [label == ERROR_LABEL for label in labels] == errors else None
+        outcomes = block.outcomes.tolist()
+        known = all(-1 <= outcome < len(OUTCOME_NAMES) for outcome in outcomes)
+        raised = [outcome == ERROR_OUTCOME for outcome in outcomes]
+        return block if known and raised == errors else None
 
     def _settle_by_sample(self, block: Block, *, is_last: bool) -> Block:
         parts, done = [], 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -24,6 +24,7 @@ from synexs_async.verification.claims import went_on
 from synexs_async.verification.differences import Difference
 from synexs_async.verification.mending import mend
 from synexs_async.verification.recorded import RecordedRun, recorded_run
+from synexs_async.verification.remote import RemoteMission
 
 _KEPT_DIFFERENCES: Final = 100
 _MOST_ROUNDS: Final = 8
@@ -77,7 +78,7 @@ class Verification:
 async def verify_run(
     folder: str | os.PathLike[str],
     *,
-    mission: Mission | None = None,
+    mission: Mission | str | None = None,
     sample: float = 1.0,
     repair: bool = False,
 ) -> Verification:
@@ -88,8 +89,8 @@ async def verify_run(
 
     Args:
         folder: the run's folder.
-        mission: the run's mission kind, which is called from a thread; the team mission, with the
-            run's own scenario, where there is none.
+        mission: the run's mission kind, or what `load_mission` finds it by. It may be left out
+            for a kind that is built in, or that an installed package offers.
         sample: percent of the missions to simulate again, the first and the last at least.
         repair: whether to mend what differs; the folder is locked meanwhile.
 
@@ -120,16 +121,13 @@ async def verify_run(
 
 
 async def _verify(run: RecordedRun, share: float, *, repair: bool) -> Verification:
-    setup = Setup(
-        folder=os.fsencode(run.layout.folder.path),
-        parent=os.getpid(),
-        batch_size=run.identity.batch_size,
-        sequence_length=run.identity.sequence_length,
-        feature_rows=run.mission.feature_rows,
-        feature_columns=len(run.mission.feature_names),
+    setup = Setup.of(
+        run.layout.folder.path, run.identity, run.mission, simulates=run.mission.place == "workers"
     )
     workers = max(available_cores() - 1, 1)
     async with WorkerPool(workers, setup, logger.warning) as pool:
+        if run.mission.place == "workers":
+            run = replace(run, mission=RemoteMission(run.mission, pool))
         return await verify_with(pool, workers, run, share, repair=repair)
 
 

@@ -346,7 +346,7 @@ def _start(folder: Path, state: State, files: MissionFiles, damage: list[Damage]
     try:
         lock = acquire(run_folder)
         try:
-            prepared = prepare(config, run_folder)
+            prepared = prepare(config, config.resolve_mission(), run_folder)
             prepared.close()
             again = examine(layout, TOTAL, TeamMission())
         finally:

@@ -310,7 +310,7 @@ def _prepared(config: RunConfig) -> Recovery:
     folder = RunFolder(Path(config.output))
     lock = acquire(folder)
     try:
-        prepared = prepare(config, folder)
+        prepared = prepare(config, config.resolve_mission(), folder)
         prepared.close()
         return prepared.recovery
     finally:

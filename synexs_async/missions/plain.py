@@ -1,0 +1,301 @@
+"""Missions as plain functions: one call a mission, in worker processes.
+
+    @mission(version=1, metrics=["total"])
+    def dice(ctx: Context) -> Outcome: ...
+
+The decorator makes a mission kind of the function. Rows of a batch are made from the journal's
+record alone, so a batch that is lost can be made again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any, Final, Self, get_args
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from synexs_async.errors import MissionError
+from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
+from synexs_async.missions.loading import importable_place
+from synexs_async.missions.mission import (
+    OUTCOME_NAMES,
+    Block,
+    BlockMission,
+    Place,
+    mission_identifiers,
+)
+from synexs_async.missions.parameters import convert_parameters
+
+STATUSES: Final = get_args(Status)
+
+Function = Callable[[Context[Any]], Outcome | Status]
+Encoder = Callable[[Any], npt.ArrayLike]
+
+
+class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The parameters of a mission that has none."""
+
+
+def mission(
+    *,
+    name: str | None = None,
+    version: int = 1,
+    parameters: type = NoParameters,
+    metrics: Sequence[str] = (),
+    labels: Sequence[str] | None = None,
+    features: Sequence[str] = (),
+    encode: Encoder | None = None,
+    nonfinite: Collection[str] = (),
+    result: Any = Any,
+) -> Callable[[Function], PlainMission]:
+    """Make a mission kind of a function that simulates one mission.
+
+    Args:
+        name: the kind's name; the function's, where there is none.
+        version: raise it whenever the function gives other records for the same parameters.
+        parameters: their type, a dataclass or a msgspec struct, validated before a run begins.
+        metrics: those of `Context.metric` that every mission records; batches and checkpoints
+            carry them.
+        labels: what training labels mean; the three outcomes, where there are none.
+        features: names of the columns of a batch; none for a run without batches.
+        encode: makes a mission's features of its `Record`: [columns], which then stand in every
+            row, or [rows, columns], followed by rows of zeros.
+        nonfinite: the features that may be infinite or not a number.
+        result: the type of `Outcome.result`, in which `encode` gets it.
+    """
+
+    def declare(function: Function) -> PlainMission:
+        return PlainMission(
+            function,
+            name=name or function.__name__,
+            version=version,
+            parameter_type=parameters,
+            metrics=metrics,
+            labels=labels,
+            features=features,
+            encode=encode,
+            nonfinite=nonfinite,
+            result=result,
+        )
+
+    return declare
+
+
+class PlainMission(BlockMission):
+    """A mission kind made of a function; `mission` says what each part is for.
+
+    Raises:
+        MissionError: what is declared contradicts itself.
+    """
+
+    place: Place = "workers"
+    block_size = 1
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        name: str,
+        version: int,
+        parameter_type: type,
+        metrics: Sequence[str],
+        labels: Sequence[str] | None,
+        features: Sequence[str],
+        encode: Encoder | None,
+        nonfinite: Collection[str],
+        result: Any,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.version = version
+        self.parameter_type = parameter_type
+        self.metric_names = ("duration", *metrics)
+        self.batch_metrics = tuple(metrics)
+        self.label_names = tuple(labels or OUTCOME_NAMES)
+        self.feature_names = tuple(features)
+        self._has_labels = labels is not None
+        self._encode = encode
+        self._finite = np.array([feature not in nonfinite for feature in features], np.bool_)
+        self._decode = msgspec.json.Decoder(Record).decode
+        self._result = result
+        self._given: Mapping[str, Any] = {}
+        self._check_declaration(nonfinite)
+
+    def _check_declaration(self, nonfinite: Collection[str]) -> None:
+        problems = {
+            "expected a version, a whole number from 1": not (
+                isinstance(self.version, int) and self.version >= 1
+            ),
+            "declares features, but no encode that makes them": bool(self.feature_names)
+            and self._encode is None,
+            "declares encode, but no features that it makes": not self.feature_names
+            and self._encode is not None,
+            "declares nonfinite features that are none of its features": not (
+                set(nonfinite) <= set(self.feature_names)
+            ),
+            'declares the metric "duration", which every mission has': "duration"
+            in self.batch_metrics,
+        }
+        for names in (self.feature_names, self.label_names, self.batch_metrics):
+            problems[f"declares a name twice: {', '.join(names)}"] = len(set(names)) < len(names)
+        for problem, is_so in problems.items():
+            if is_so:
+                raise MissionError(self.name, problem)
+
+    @property
+    def source(self) -> str:
+        """Where another process finds the function.
+
+        Raises:
+            MissionError: it can't be found there.
+        """
+        place, name = self.function.__module__, self.function.__qualname__
+        if "<locals>" in name:
+            problem = (
+                "is defined inside a function, where worker processes can't find it; define it at "
+                "the top level of a module"
+            )
+            raise MissionError(self.name, problem)
+        found = importable_place(place)
+        if found is None:
+            problem = (
+                "is defined interactively, where worker processes can't find it; put it in a file "
+                "and import it"
+            )
+            raise MissionError(self.name, problem)
+        return f"{found}:{name}"
+
+    def with_parameters(self, parameters: Mapping[str, Any], source: str = "parameters") -> Self:
+        """Return this kind with other parameters; ParameterError where they are not valid."""
+        convert_parameters(parameters, self.parameter_type, source)
+        other = copy(self)
+        vars(other).pop("_values", None)
+        vars(other)["_given"] = parameters
+        return other
+
+    @cached_property
+    def _values(self) -> Any:
+        return convert_parameters(self._given, self.parameter_type, self.name)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters, defaults among them."""
+        parameters: dict[str, Any] = msgspec.to_builtins(self._values)
+        return parameters
+
+    def simulate(self, seed: int, first: int, count: int) -> Block:
+        """Simulate missions `first` to `first + count - 1`, one after the other."""
+        identify = mission_identifiers(self.name, self.version, self.parameters(), seed)
+        lines = []
+        for index in range(first, first + count):
+            context: Context[Any] = Context(index, seed, self._values)
+            _seed_global_generators(context)
+            outcome = self.function(context)
+            lines.append(encode_line(self._record(context, outcome, identify(index))))
+        return self.read(first, lines)
+
+    def read(self, first: int, lines: Sequence[bytes]) -> Block:
+        """Make the block of these journal lines again."""
+        records = [self.decode(line) for line in lines]
+        return Block(
+            first,
+            lines,
+            [record.mission_id for record in records],
+            np.array([OUTCOME_NAMES.index(record.status) for record in records], np.int64),
+            np.array([record.training_label for record in records], np.int64),
+            self._features(records),
+            {
+                "duration": np.array([record.duration for record in records], np.float64),
+                **{
+                    name: np.array([record.metrics[name] for record in records], np.float64)
+                    for name in self.batch_metrics
+                },
+            },
+        )
+
+    def decode(self, line: bytes) -> Record:
+        """Make the record of a journal line."""
+        record: Record = self._decode(line)
+        if self._result is Any:
+            return record
+        result = msgspec.convert(record.result, self._result)
+        return msgspec.structs.replace(record, result=result)
+
+    def _record(self, context: Context[Any], outcome: Any, mission_id: str) -> Record:
+        if isinstance(outcome, str):
+            outcome = Outcome(outcome)  # type: ignore[arg-type] # checked below
+        if not isinstance(outcome, Outcome) or outcome.status not in STATUSES:
+            listed = ", ".join(map(repr, STATUSES))
+            raise TypeError(f"expected an Outcome, or one of {listed}, not {outcome!r}")
+        label = outcome.label if self._has_labels else outcome.label or outcome.status
+        if label not in self.label_names:
+            listed = ", ".join(map(repr, self.label_names))
+            raise ValueError(f"label: expected one of {listed}, not {label!r}")
+        for name in self.batch_metrics:
+            if name not in context.metrics:
+                raise ValueError(f"metrics.{name}: is declared, but was not recorded")
+        for name, value in context.metrics.items():
+            if not (isinstance(value, int | float | np.number | np.bool_) and np.isfinite(value)):
+                raise ValueError(f"metrics.{name}: expected a finite number, not {value!r}")
+        return Record(
+            mission_id=mission_id,
+            mission_number=context.index,
+            timestamp=0.0,
+            duration=context.now,
+            communications=context.communications,
+            decisions=context.decisions,
+            steps=context.steps,
+            metrics=context.metrics,  # type: ignore[arg-type] # NumPy's numbers are encoded too
+            result=outcome.result,
+            status=outcome.status,
+            training_label=self.label_names.index(label),
+        )
+
+    def _features(self, records: Sequence[Record]) -> npt.NDArray[np.float32]:
+        """Return float32 [n, rows, columns], the last row standing for those that would follow."""
+        if self._encode is None:
+            return np.zeros((len(records), 1, 0), np.float32)
+        made = [self._rows(self._encode(record)) for record in records]
+        rows = max(map(len, made))
+        features = np.empty((len(made), rows, len(self.feature_names)), np.float32)
+        for own, table in zip(features, made, strict=True):
+            own[: len(table)] = table
+            own[len(table) :] = table[-1]
+        return features
+
+    def _rows(self, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Check what an encoder gave for one mission, and end it with its padding row."""
+        array = np.asarray(value)
+        columns = len(self.feature_names)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"features: expected numbers, not {array.dtype}")
+        if array.ndim not in (1, 2) or array.shape[-1] != columns:
+            raise ValueError(
+                f"features: expected the shape [{columns}] or [rows, {columns}], "
+                f"not {list(array.shape)}"
+            )
+        with np.errstate(over="ignore"):
+            table: npt.NDArray[np.float32] = np.atleast_2d(array).astype(np.float32)
+        wrong = ~np.isfinite(table) & self._finite
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0].tolist()
+            name = self.feature_names[column]
+            raise ValueError(
+                f"features: {name}, row {row}: expected a finite number, not {table[row, column]} "
+                f"(declare it in nonfinite, if that is meant)"
+            )
+        if array.ndim == 1:
+            return table
+        return np.concatenate([table, np.zeros((1, columns), np.float32)])
+
+
+def _seed_global_generators(context: Context[Any]) -> None:
+    """Make a mission that draws from the process's own generators reproducible too."""
+    word = int(np.random.SeedSequence((context.seed, context.index)).generate_state(1)[0])
+    random.seed(word)
+    np.random.seed(word)
