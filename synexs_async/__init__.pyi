@@ -16,9 +16,10 @@ from .errors import (
     WorkerFailed,
 )
 from .missions.context import Context, Outcome, Record
+from .missions.declaring import mission
 from .missions.loading import load_mission
 from .missions.mission import Block, BlockMission, Mission
-from .missions.plain import PlainMission, mission
+from .missions.plain import PlainMission
 from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission

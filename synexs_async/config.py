@@ -54,6 +54,7 @@ class RunConfig:
     mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
+    concurrency: int = _option(100, "async missions at once")
     timeout: float | None = _option(None, "seconds that a mission may take (default: no limit)")
     mission: "Mission | str" = field(default="team")
     """The mission kind to run, or what `load_mission` finds it by."""
@@ -68,7 +69,7 @@ class RunConfig:
             raise ConfigError("resume", self.resume, "True or False")
         self._whole("missions", 1, MISSIONS_LIMIT)
         self._whole("seed", 0, SEED_LIMIT - 1)
-        for name in ("batch_size", "sequence_length"):
+        for name in ("batch_size", "sequence_length", "concurrency"):
             self._whole(name, 1)
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:

@@ -19,7 +19,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import FolderError, MissionFailed, StorageFailed, leaves_of
+from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.mission import Block, Mission
+from synexs_async.missions.simulation import Raised, read_parts
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import (
     RunFile,
@@ -35,6 +37,7 @@ from synexs_async.storage.progress import RunStatus, timestamp
 from synexs_async.storage.protocol import Setup
 from synexs_async.storage.recovery import Recovery, examine, repair
 from synexs_async.tasks.checkpointing import Checkpointing
+from synexs_async.tasks.concurrent import ConcurrentSimulation
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Journaling, Snapshot
 from synexs_async.tasks.loop import replay_journal, simulate_missions
@@ -126,7 +129,7 @@ class Session:
             log.warning,
         )
         self._simulators: WorkerPool | None = None
-        if prepared.mission.place == "workers":
+        if prepared.mission.place != "loop":
             self._simulators = WorkerPool(
                 config.worker_count,
                 Setup.of(
@@ -264,6 +267,21 @@ class Session:
 
     async def _simulate(self, blocks: MemoryObjectSendStream[Block]) -> None:
         config, mission = self._config, self._prepared.mission
+        if isinstance(mission, AsyncMission):
+            await ConcurrentSimulation(
+                mission,
+                config.seed,
+                first=self.already_there,
+                total=config.missions,
+                interval=config.checkpoint_interval,
+                concurrency=config.concurrency,
+                timeout=config.timeout,
+                on_error=config.on_error,
+                make_parts=self._make_parts,
+                may_start=self._readers_follow,
+                log=self._log,
+            ).run(blocks)
+            return
         if self._simulators is None:
             await simulate_missions(
                 mission,
@@ -290,6 +308,15 @@ class Session:
             log=self._log,
         )
         await simulation.run(blocks)
+
+    async def _make_parts(self, first: int, lines: list[bytes]) -> list[Block | Raised]:
+        """Make blocks of the lines of async missions: features in a worker, as they may be slow."""
+        mission = self._prepared.mission
+        if not mission.feature_names or self._simulators is None:
+            return list(read_parts(mission, first, lines))
+        made = await self._simulators.read(first, lines)
+        columns = len(mission.feature_names)
+        return [part if isinstance(part, Raised) else part.block(columns) for part in made.parts]
 
     async def _read(self, first: int, lines: list[bytes]) -> Block:
         """Make the block of committed lines again."""

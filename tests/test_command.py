@@ -368,7 +368,7 @@ BAD_INPUT = [
     (("--team-id", ""), "--team-id: expected a text of printable characters"),
     (("--quick", "--missions", "5"), "--quick"),
     (("--missionz", "5"), "unrecognized arguments: --missionz 5"),
-    (("--mission", "5"), "unrecognized arguments: --mission 5"),
+    (("--mission", "5"), "mission 5: is not known; expected one of team"),
     (("five",), "unrecognized arguments: five"),
     (("scenario", "easy"), "unrecognized arguments: easy"),
     (an_existing_file, "file: is a file; choose a folder"),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 OUTCOME_NAMES: Final = ("success", "failure", "aborted")
 ERROR_OUTCOME: Final = -1  # a mission whose own code raised: in the journal, in no batch
 
-Place = Literal["loop", "workers"]
+Place = Literal["loop", "workers", "tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Mission(Protocol):
 
     @property
     def place(self) -> Place:
-        """Where missions are simulated: on the event loop, or in worker processes."""
+        """Where missions are simulated: in blocks on the event loop, in workers, or as tasks."""
 
     @property
     def label_names(self) -> Sequence[str]:

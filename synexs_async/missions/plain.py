@@ -1,10 +1,6 @@
 """Missions as plain functions: one call a mission, in worker processes.
 
-    @mission(version=1, metrics=["total"])
-    def dice(ctx: Context) -> Outcome: ...
-
-The decorator makes a mission kind of the function. Rows of a batch are made from the journal's
-record alone, so a batch that is lost can be made again.
+Rows of a batch are made from the journal's record alone, so a batch that is lost can be made again.
 """
 
 from __future__ import annotations
@@ -12,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import Any, Final, Self, get_args
 
@@ -34,57 +31,12 @@ from synexs_async.missions.parameters import convert_parameters
 
 STATUSES: Final = get_args(Status)
 
-Function = Callable[[Context[Any]], Outcome | Status]
+Function = Callable[[Context[Any]], Outcome | str]
 Encoder = Callable[[Any], npt.ArrayLike]
 
 
 class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters of a mission that has none."""
-
-
-def mission(
-    *,
-    name: str | None = None,
-    version: int = 1,
-    parameters: type = NoParameters,
-    metrics: Sequence[str] = (),
-    labels: Sequence[str] | None = None,
-    features: Sequence[str] = (),
-    encode: Encoder | None = None,
-    nonfinite: Collection[str] = (),
-    result: Any = Any,
-) -> Callable[[Function], PlainMission]:
-    """Make a mission kind of a function that simulates one mission.
-
-    Args:
-        name: the kind's name; the function's, where there is none.
-        version: raise it whenever the function gives other records for the same parameters.
-        parameters: their type, a dataclass or a msgspec struct, validated before a run begins.
-        metrics: those of `Context.metric` that every mission records; batches and checkpoints
-            carry them.
-        labels: what training labels mean; the three outcomes, where there are none.
-        features: names of the columns of a batch; none for a run without batches.
-        encode: makes a mission's features of its `Record`: [columns], which then stand in every
-            row, or [rows, columns], followed by rows of zeros.
-        nonfinite: the features that may be infinite or not a number.
-        result: the type of `Outcome.result`, in which `encode` gets it.
-    """
-
-    def declare(function: Function) -> PlainMission:
-        return PlainMission(
-            function,
-            name=name or function.__name__,
-            version=version,
-            parameter_type=parameters,
-            metrics=metrics,
-            labels=labels,
-            features=features,
-            encode=encode,
-            nonfinite=nonfinite,
-            result=result,
-        )
-
-    return declare
 
 
 class PlainMission(BlockMission):
@@ -175,29 +127,42 @@ class PlainMission(BlockMission):
         """Return this kind with other parameters; ParameterError where they are not valid."""
         convert_parameters(parameters, self.parameter_type, source)
         other = copy(self)
-        vars(other).pop("_values", None)
+        vars(other).pop("values", None)
         vars(other)["_given"] = parameters
         return other
 
     @cached_property
-    def _values(self) -> Any:
+    def values(self) -> Any:
+        """The parameters, in the type that is declared."""
         return convert_parameters(self._given, self.parameter_type, self.name)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters, defaults among them."""
-        parameters: dict[str, Any] = msgspec.to_builtins(self._values)
+        values = self.values
+        if is_dataclass(values) and not isinstance(
+            values, type
+        ):  # of which msgspec leaves out what was not given
+            values = asdict(values)
+        parameters: dict[str, Any] = msgspec.to_builtins(values)
         return parameters
 
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions `first` to `first + count - 1`, one after the other."""
-        identify = mission_identifiers(self.name, self.version, self.parameters(), seed)
+        identify = self.identifiers(seed)
         lines = []
         for index in range(first, first + count):
-            context: Context[Any] = Context(index, seed, self._values)
+            context: Context[Any] = Context(index, seed, self.values)
             _seed_global_generators(context)
-            outcome = self.function(context)
-            lines.append(encode_line(self._record(context, outcome, identify(index))))
+            lines.append(self.line_of(context, self.function(context), identify(index)))
         return self.read(first, lines)
+
+    def identifiers(self, seed: int) -> Callable[[int], str]:
+        """Return the function from a mission's index to its id."""
+        return mission_identifiers(self.name, self.version, self.parameters(), seed)
+
+    def line_of(self, context: Context[Any], outcome: Any, mission_id: str) -> bytes:
+        """Return the journal line of a mission that has ended; an error names what is wrong."""
+        return encode_line(self._record(context, outcome, mission_id))
 
     def read(self, first: int, lines: Sequence[bytes]) -> Block:
         """Make the block of these journal lines again."""

@@ -1,0 +1,95 @@
+"""Plain missions for the tests, found by worker processes as `tests/plain_missions.py:NAME`."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synexs_async import Context, Outcome, Record, mission
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which mission does something else than the others, and what."""
+
+    at: int = -1
+    what: str = ""
+
+
+def features_of(record: Record) -> list[list[float]]:
+    """Return a row a step."""
+    return [[step["value"], 1.0] for step in record.steps]
+
+
+@mission(
+    version=3,
+    parameters=Choice,
+    metrics=["total"],
+    labels=["low", "high"],
+    features=["value", "mask"],
+    encode=features_of,
+)
+def walk(ctx: Context[Choice]) -> Outcome:
+    """Walk some steps; the total says which way."""
+    total = 0.0
+    for _ in range(1 + ctx.index % 4):
+        value = ctx.rng.normal()
+        ctx.step({"value": np.float32(value), "at": ctx.now})
+        ctx.advance(0.5)
+        total += float(np.float32(value))
+    ctx.message("walker", "judge", {"total": total})
+    ctx.decision("judge", "high" if total > 0 else "low", {"seen": {"b", "a"}})
+    ctx.metric("total", total)
+    if ctx.index == ctx.parameters.at:
+        misbehave(ctx, ctx.parameters.what)
+    return Outcome("success", label="high" if total > 0 else "low", result=[total])
+
+
+def misbehave(ctx: Context[Choice], what: str) -> None:
+    """Do what a mission should not do."""
+    match what:
+        case "raise":
+            raise ValueError("seven")
+        case "sys.exit":
+            sys.exit(3)
+        case "os._exit":
+            os._exit(3)
+        case "hang":
+            time.sleep(3600)
+        case "print":
+            print("hello", flush=True)
+            os.write(1, b"from below\n")
+        case "object":
+            ctx.message("walker", "judge", {"inner": [1, object()]})
+        case "metric":
+            ctx.metric("total", float("nan"))
+        case "shape":
+            ctx.steps = [{"value": [1.0, 2.0]}]
+        case "nan":
+            ctx.steps = [{"value": "nan"}]
+
+
+@mission(name="tally", parameters=Choice)
+def journal_only(ctx: Context[Any]) -> str:
+    """Draw from the process's own generators too."""
+    ctx.step([random.random(), float(np.random.random())])
+    return ("success", "failure", "aborted")[ctx.index % 3]
+
+
+@mission(version=4, parameters=Choice)
+def returns_nothing(ctx: Context[Any]) -> Any:
+    """Give back what is no outcome."""
+
+
+def bare(ctx: Context[Any]) -> str:
+    """Lack the decorator."""
+    return "success"
+
+
+NUMBER = 7

@@ -1,0 +1,334 @@
+"""Missions of one's own, as plain functions: what they are given, and what a run makes of them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+import pytest
+import torch
+from conftest import Command
+from datasets import data_set
+
+from synexs_async import (
+    ConfigError,
+    ErrorRecord,
+    IdentityMismatch,
+    MissionError,
+    MissionFailed,
+    ParameterError,
+    Record,
+    RunConfig,
+    load_mission,
+    mission,
+    open_run,
+    read_journal,
+    run,
+    verify_run,
+)
+
+FILE = str(Path(__file__).with_name("plain_missions.py"))
+WALK = f"{FILE}:walk"
+TALLY = f"{FILE}:journal_only"
+
+
+def config(output: Path, missions: int = 100, **options: Any) -> RunConfig:
+    """Configure a run of walks."""
+    return RunConfig(**{"missions": missions, "output": output, "mission": WALK, **options})
+
+
+async def records_of(folder: Path) -> list[Any]:
+    """Read a run's records."""
+    return await anyio.to_thread.run_sync(lambda: list(read_journal(folder)))
+
+
+class TestRuns:
+    """A run of plain missions keeps what any run promises."""
+
+    async def test_the_bytes_are_the_same_for_any_number_of_workers(self, tmp_path: Path) -> None:
+        """Where and with how many others a mission was simulated can't be seen."""
+        one = await run(config(tmp_path / "one", workers=1))
+        two = await run(config(tmp_path / "two", workers=2, checkpoint_every=7))
+
+        assert data_set(tmp_path / "one") == data_set(tmp_path / "two")
+        assert one.dataset_sha256 == two.dataset_sha256
+        assert (await verify_run(tmp_path / "two", mission=WALK, sample=100)).holds
+
+    async def test_it_grows_and_lost_batches_are_made_again(self, tmp_path: Path) -> None:
+        """Extended, with a batch gone, it equals a run that was long from its start."""
+        await run(config(tmp_path / "grown", 70))
+        (tmp_path / "grown" / "batches" / "batch_000001.pt").unlink()
+        await run(config(tmp_path / "grown", 100))
+        await run(config(tmp_path / "whole", 100))
+
+        assert data_set(tmp_path / "whole") == data_set(tmp_path / "grown")
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_and_gone_on_with_it_is_the_same(
+        self, tmp_path: Path, command: Command, number: signal.Signals
+    ) -> None:
+        """Nothing is lost and nothing comes twice."""
+        arguments = ("--mission", WALK, "--missions", 3000, "--checkpoint-every", 100)
+        with command.start(*arguments, "--output", tmp_path / "cut") as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Progress:" in line:
+                    break
+            process.send_signal(number)
+            process.communicate(timeout=60)
+        assert process.returncode != 0
+
+        again = command.run(*arguments, "--output", tmp_path / "cut")
+        whole = command.run(*arguments, "--output", tmp_path / "whole")
+
+        assert (0, 0) == (again.returncode, whole.returncode)
+        assert data_set(tmp_path / "whole") == data_set(tmp_path / "cut")
+
+    async def test_a_journal_alone_where_there_are_no_features(self, tmp_path: Path) -> None:
+        """Such a run has no batches, can be gone on with, and can be verified."""
+        await run(config(tmp_path / "grown", 40, mission=TALLY))
+        report = await run(config(tmp_path / "grown", 100, mission=TALLY))
+        await run(config(tmp_path / "whole", 100, mission=TALLY, workers=2))
+        verification = await verify_run(tmp_path / "grown", mission=TALLY, sample=100)
+
+        assert [] == sorted((tmp_path / "grown" / "batches").glob("*.pt"))
+        assert data_set(tmp_path / "whole") == data_set(tmp_path / "grown")
+        assert (34, 33, 33) == (
+            report.outcomes.success_count,
+            report.outcomes.failure_count,
+            report.outcomes.abort_count,
+        )
+        assert (True, report.dataset_sha256) == (verification.holds, verification.dataset_sha256)
+
+    async def test_what_it_records_is_in_the_journal(self, tmp_path: Path) -> None:
+        """Messages, decisions, steps and metrics, with NumPy's values and sets as JSON's."""
+        await run(config(tmp_path, 3))
+
+        record = (await records_of(tmp_path))[1]
+        assert isinstance(record, Record)
+        total = record.metrics["total"]
+        assert 1.0 == record.duration
+        assert [0.0, 0.5] == [step["at"] for step in record.steps]
+        assert total == sum(step["value"] for step in record.steps) == record.result[0]
+        assert [
+            {
+                "timestamp": 1.0,
+                "sender": "walker",
+                "receiver": "judge",
+                "content": {"total": total},
+            }
+        ] == record.communications
+        assert {"seen": ["a", "b"]} == record.decisions[0]["content"]
+        assert ("success", int(total > 0)) == (record.status, record.training_label)
+
+    async def test_batches_hold_what_the_encoder_gives(self, tmp_path: Path) -> None:
+        """A row a step, then zeros; labels and metrics by the names that the kind declares."""
+        await run(config(tmp_path, 8, sequence_length=3))
+
+        batch = torch.load(tmp_path / "batches" / "batch_000000.pt", weights_only=True)
+        index = msgspec.json.decode((tmp_path / "batches" / "training_index.json").read_bytes())
+        records = await records_of(tmp_path)
+        assert (8, 3, 2) == tuple(batch["features"].shape)
+        assert [1, 2, 3, 3, 1, 2, 3, 3] == batch["features"][:, :, 1].sum(1).tolist()
+        assert records[1].steps[1]["value"] == batch["features"][1, 1, 0].item()
+        assert 0.0 == batch["features"][1, 2].abs().sum().item()
+        assert [record.training_label for record in records] == batch["labels"].tolist()
+        assert {
+            "mission_id": records[0].mission_id,
+            "duration": 0.5,
+            "status": "success",
+            "total": records[0].metrics["total"],
+        } == batch["metadata"][0]
+        assert (["value", "mask"], ["low", "high"]) == (
+            index["feature_names"],
+            index["label_names"],
+        )
+
+    async def test_records_can_be_followed(self, tmp_path: Path) -> None:
+        """A program reads records as they come."""
+        async with open_run(config(tmp_path, 40)) as live:
+            numbers = [record.mission_number async for record in live.records()]
+
+        assert list(range(40)) == numbers
+
+    def test_a_script_runs_a_mission_of_its_own(self, tmp_path: Path) -> None:
+        """The workers find what is defined in the script that was started, and run it just once."""
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import anyio\n"
+            "from synexs_async import RunConfig, mission, run\n"
+            "@mission()\n"
+            "def heads(ctx):\n"
+            "    return 'success' if ctx.rng.random() < 0.5 else 'failure'\n"
+            "if __name__ == '__main__':\n"
+            "    config = RunConfig(missions=20, output='run', mission=heads)\n"
+            "    print(anyio.run(run, config).missions)\n"
+        )
+        finished = subprocess.run(
+            [sys.executable, script],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (0, "20\n") == (finished.returncode, finished.stdout), finished.stderr
+
+
+class TestMissionsThatMisbehave:
+    """A mission's fault is told with its index; what was committed before it is kept."""
+
+    @pytest.mark.parametrize(
+        ("what", "problem"),
+        [
+            ("raise", "mission 13 raised ValueError: seven"),
+            ("sys.exit", "mission 13 raised SystemExit: 3"),
+            ("os._exit", "mission 13 raised ProcessEnded: its worker process ended with exit"),
+            ("hang", "mission 13 raised TimeoutError: took longer than 1 s"),
+            ("object", r"mission 13 raised TypeError: communications\[1\].content.inner\[1\]: "),
+            ("metric", "mission 13 raised ValueError: metrics.total: expected a finite number"),
+            ("shape", "mission 13 raised"),
+            ("nan", "mission 13 raised"),
+        ],
+    )
+    async def test_the_run_stops_there(self, tmp_path: Path, what: str, problem: str) -> None:
+        """All missions before it are in the journal, and the run can go on."""
+        parameters = {"at": 13, "what": what}
+        asked = config(tmp_path, 20, parameters=parameters, timeout=1.0)
+
+        with pytest.raises(MissionFailed, match=problem):
+            await run(asked)
+
+        assert list(range(13)) == [record.mission_number for record in await records_of(tmp_path)]
+
+    async def test_the_run_goes_on_where_errors_are_recorded(self, tmp_path: Path) -> None:
+        """Even behind a mission that ended its process."""
+        parameters = {"at": 13, "what": "os._exit"}
+        report = await run(config(tmp_path, 20, parameters=parameters, on_error="record"))
+
+        error = (await records_of(tmp_path))[13]
+        assert isinstance(error, ErrorRecord)
+        assert ("ProcessEnded", 1) == (error.error, report.outcomes.error_count)
+
+    async def test_what_it_prints_goes_to_the_log(self, tmp_path: Path) -> None:
+        """Neither the data nor the console holds it."""
+        await run(config(tmp_path / "loud", 20, parameters={"at": 13, "what": "print"}))
+        await run(config(tmp_path / "quiet", 20, parameters={"at": 13}))
+
+        (log,) = (tmp_path / "loud" / "logs").iterdir()
+        text = log.read_text()
+        assert "mission 13 writes to standard output" in text
+        assert "mission 13 wrote: hello\nfrom below" in text
+        names = ("missions/mission_000000000.jsonl", "batches/batch_000000.pt")
+        for name in names:  # only the parameters differ, and so the ids
+            assert (tmp_path / "loud" / name).exists()
+
+    async def test_other_parameters_are_another_run(self, tmp_path: Path) -> None:
+        """A folder goes on with the parameters that it began with."""
+        await run(config(tmp_path, 5))
+
+        with pytest.raises(IdentityMismatch, match=r"parameters.at is -1 there, 3 was asked for"):
+            await run(config(tmp_path, 5, parameters={"at": 3}))
+
+    async def test_a_result_that_is_no_outcome(self, tmp_path: Path) -> None:
+        """What a mission returns is checked."""
+        with pytest.raises(MissionFailed, match="expected an Outcome, or one of 'success'"):
+            await run(config(tmp_path, 5, mission=f"{FILE}:returns_nothing"))
+
+
+class TestBadInput:
+    """What can't be run is refused in one line, and nothing is changed."""
+
+    @pytest.mark.parametrize(
+        ("source", "problem"),
+        [
+            ("nowhere", "is not known; expected one of team"),
+            ("nowhere:walk", "can't be imported .*No module named 'nowhere'"),
+            ("nowhere.py:walk", "can't be imported .*nowhere.py is no file"),
+            (f"{FILE}:nothing", "there is no 'nothing' in"),
+            (f"{FILE}:bare", "is a bare function; declare it with @synexs_async.mission"),
+            (f"{FILE}:NUMBER", "is no mission: a int has no name, version"),
+        ],
+    )
+    def test_a_mission_that_is_none(
+        self, tmp_path: Path, command: Command, source: str, problem: str
+    ) -> None:
+        """The message names the mission and what is wrong with it."""
+        with pytest.raises(MissionError, match=problem):
+            load_mission(source)
+
+        finished = command.run("--mission", source, "--output", tmp_path / "run")
+        assert (2, 1) == (finished.returncode, len(finished.stderr.splitlines()))
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("parameters", "problem"),
+        [
+            ({"elsewhere": 1}, "elsewhere: is unknown; expected one of at, what"),
+            ({"at": "x"}, "at: expected a whole number, not 'x'"),
+        ],
+    )
+    async def test_a_parameter_that_is_not_valid(
+        self, tmp_path: Path, parameters: dict[str, Any], problem: str
+    ) -> None:
+        """The message names the parameter, its value, and what was expected."""
+        with pytest.raises(ParameterError, match=problem):
+            await run(config(tmp_path / "run", parameters=parameters))
+        assert not (tmp_path / "run").exists()
+
+    def test_parameters_come_from_a_file_and_from_options(
+        self, tmp_path: Path, command: Command
+    ) -> None:
+        """An option overrides what the file says."""
+        (tmp_path / "p.toml").write_text('at = 2\nwhat = "raise"\n')
+        arguments = ("--mission", WALK, "--missions", 5, "--params", tmp_path / "p.toml")
+
+        finished = command.run(*arguments, "--param", "at=9", "--output", tmp_path / "run")
+
+        assert 0 == finished.returncode, finished.stderr
+        identity = msgspec.json.decode((tmp_path / "run" / "run.json").read_bytes())["identity"]
+        assert {"at": 9, "what": "raise"} == identity["parameters"]
+        for wrong in ("at", "=3", "at.x=3"):
+            refused = command.run(*arguments, "--param", wrong, "--output", tmp_path / "other")
+            assert (2, 1) == (refused.returncode, len(refused.stderr.splitlines()))
+
+    def test_a_function_within_a_function(self) -> None:
+        """Worker processes could not find it."""
+
+        @mission()
+        def hidden(ctx: Any) -> str:
+            return "success"
+
+        with pytest.raises(MissionError, match="is defined inside a function"):
+            anyio.run(run, RunConfig(mission=hidden))
+
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            {"features": ["a"]},
+            {"encode": lambda record: [1.0]},
+            {"features": ["a", "a"], "encode": lambda record: [1.0]},
+            {"features": ["a"], "encode": lambda record: [1.0], "nonfinite": ["b"]},
+            {"metrics": ["duration"]},
+            {"version": 0},
+        ],
+    )
+    def test_a_declaration_that_contradicts_itself(self, declared: dict[str, Any]) -> None:
+        """It is refused where it is made."""
+        with pytest.raises(MissionError):
+            mission(**declared)(lambda ctx: "success")
+
+    @pytest.mark.parametrize("timeout", [0, -1, "x", True, float("nan")])
+    def test_a_timeout_that_is_none(self, timeout: Any) -> None:
+        """It is a number of seconds."""
+        with pytest.raises(ConfigError, match="timeout"):
+            RunConfig(timeout=timeout)
