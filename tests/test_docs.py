@@ -46,7 +46,7 @@ def test_the_readme_s_programs_run(tmp_path: Path) -> None:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
-    assert len(PYTHON_BLOCKS) == 3
+    assert len(PYTHON_BLOCKS) == 4
     for block in PYTHON_BLOCKS:
         finished = subprocess.run(
             [sys.executable, "-c", block],
