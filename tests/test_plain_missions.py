@@ -117,15 +117,9 @@ class TestRuns:
         assert 1.0 == record.duration
         assert [0.0, 0.5] == [step["at"] for step in record.steps]
         assert total == sum(step["value"] for step in record.steps) == record.result[0]
-        assert [
-            {
-                "timestamp": 1.0,
-                "sender": "walker",
-                "receiver": "judge",
-                "content": {"total": total},
-            }
-        ] == record.communications
-        assert {"seen": ["a", "b"]} == record.decisions[0]["content"]
+        (message,), (decision,) = record.communications, record.decisions
+        assert (1.0, "walker", "judge") == (message.timestamp, message.sender, message.receiver)
+        assert ({"total": total}, {"seen": ["a", "b"]}) == (message.content, decision.content)
         assert ("success", int(total > 0)) == (record.status, record.training_label)
 
     async def test_batches_hold_what_the_encoder_gives(self, tmp_path: Path) -> None:

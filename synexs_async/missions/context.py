@@ -37,13 +37,31 @@ class Outcome:
     result: Any = None
 
 
+class Communication(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message between two parties, at a simulated second."""
+
+    timestamp: float
+    sender: str
+    receiver: str
+    content: Any
+
+
+class Choice(Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody decided at a simulated second, and why."""
+
+    timestamp: float
+    agent: str
+    decision_type: str
+    content: Any
+
+
 class Record(Struct, frozen=True, forbid_unknown_fields=True):
     """One mission of a kind of one's own: a line of the journal, its keys in this order.
 
     Attributes:
         duration: simulated seconds.
-        communications: {"timestamp", "sender", "receiver", "content"} for each message.
-        decisions: {"timestamp", "agent", "decision_type", "content"} for each decision.
+        communications: the messages, in their order.
+        decisions: what was decided, in its order.
         steps: whatever was recorded as a step.
         metrics: numbers by name.
         result: what the mission returned beside its status, in the kind's `result` type.
@@ -54,8 +72,8 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
     mission_number: int
     timestamp: float
     duration: float
-    communications: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
+    communications: list[Communication]
+    decisions: list[Choice]
     steps: list[Any]
     metrics: dict[str, float | int]
     result: Any
@@ -78,8 +96,8 @@ class Context(Generic[Parameters]):
         self.seed = seed
         self.parameters = parameters
         self.now = 0.0
-        self.communications: list[dict[str, Any]] = []
-        self.decisions: list[dict[str, Any]] = []
+        self.communications: list[Communication] = []
+        self.decisions: list[Choice] = []
         self.steps: list[Any] = []
         self.metrics: dict[str, Number] = {}
 
@@ -96,20 +114,11 @@ class Context(Generic[Parameters]):
 
     def message(self, sender: str, receiver: str, content: Any = None) -> None:
         """Record a message between two parties, now."""
-        self.communications.append(
-            {"timestamp": self.now, "sender": sender, "receiver": receiver, "content": content}
-        )
+        self.communications.append(Communication(self.now, sender, receiver, content))
 
     def decision(self, agent: str, decision_type: str, content: Any = None) -> None:
         """Record what somebody decides, now, and why."""
-        self.decisions.append(
-            {
-                "timestamp": self.now,
-                "agent": agent,
-                "decision_type": decision_type,
-                "content": content,
-            }
-        )
+        self.decisions.append(Choice(self.now, agent, decision_type, content))
 
     def step(self, content: Any) -> None:
         """Record a step, of any shape that JSON can hold."""
@@ -153,6 +162,8 @@ def _find_what_is_not_json(name: str, value: Any, depth: int) -> None:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         problem = error
     if depth < _DEEPEST:
+        if isinstance(value, Struct):
+            value = {key: getattr(value, key) for key in value.__struct_fields__}
         if isinstance(value, dict):
             for key, inner in value.items():
                 _find_what_is_not_json(f"{name}.{key}", inner, depth + 1)

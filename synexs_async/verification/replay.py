@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from synexs_async.missions.mission import Mission
-from synexs_async.missions.records import MissionRecord
+from synexs_async.missions.simulation import MissionRaised, Raised, simulate_parts
 from synexs_async.storage.folder import RunFolder
 from synexs_async.verification.differences import difference_of_lines
 from synexs_async.verification.lines import map_file
@@ -26,20 +27,22 @@ class Replay:
     """
 
     line: bytes
-    record: MissionRecord
+    record: Any
     journal: str = ""
     differs: bool = False
 
 
 def replay_mission(mission: Mission, seed: int, index: int) -> Replay:
-    """Simulate one mission."""
-    line = mission.simulate(seed, index, 1).lines[0]
-    return Replay(line, mission.decode(line))
+    """Simulate one mission; MissionRaised where its own code raises."""
+    (part,) = simulate_parts(mission, seed, index, 1)
+    if isinstance(part, Raised):
+        raise MissionRaised(part)
+    return Replay(part.lines[0], mission.decode(part.lines[0]))
 
 
-def replay_of_run(folder: str | os.PathLike[str], index: int) -> Replay:
+def replay_of_run(folder: str | os.PathLike[str], index: int, mission: str | None = None) -> Replay:
     """Simulate one mission of the run in a folder; UsageError where that can't be done."""
-    run = recorded_run(RunFolder(Path(folder)))
+    run = recorded_run(RunFolder(Path(folder)), mission)
     replay = replay_mission(run.mission, run.identity.seed, index)
     first = run.layout.file_start(index)
     end = first + run.layout.missions_per_file
