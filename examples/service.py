@@ -6,6 +6,8 @@ python -m synexs_async --mission examples/service.py:ask --concurrency 1000 --mi
 The service is simulated: its answer takes 50 ms, and is a function of the question.
 """
 
+from typing import Any
+
 import anyio
 
 from synexs_async import Context, Outcome, mission
@@ -24,7 +26,7 @@ async def answer(question: int) -> int:
 
 
 @mission(version=1, metrics=["digit"], transient=(Busy,))
-async def ask(ctx: Context) -> Outcome:
+async def ask(ctx: Context[Any]) -> Outcome:
     """Ask for the last digit of a square."""
     ctx.message("client", "service", ctx.index)
     digit = await answer(ctx.index)

@@ -46,7 +46,7 @@ class RunConfig:
     seed: int = _option(0, "chooses the episodes, with the scenario")
     team_id: str | None = _option(None, "a label for the run (default: from its identity)")
     resume: bool = _option(True, "move the folder's run into its archive, and start anew")
-    workers: int | None = _option(None, "processes beside the main one (default: cores - 1)")
+    workers: int | None = _option(None, "writers of batches, and simulators (default: cores - 1)")
     batch_size: int = _option(32, "missions a batch")
     sequence_length: int = _option(50, "rows a mission in a batch")
     checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
@@ -130,12 +130,18 @@ class RunConfig:
         Raises:
             MissionError: there is no such kind.
             ParameterError: it can't take the parameters.
+            ConfigError: it can't take a timeout.
         """
         from synexs_async.missions.loading import load_mission, with_parameters
 
         if isinstance(self.mission, str):
-            return load_mission(self.mission, self.parameters)
-        return with_parameters(self.mission, self.parameters, type(self.mission).__name__)
+            mission = load_mission(self.mission, self.parameters)
+        else:
+            mission = with_parameters(self.mission, self.parameters, type(self.mission).__name__)
+        if mission.place == "loop" and self.timeout is not None:
+            expected = f"none for {mission.name!r}, whose blocks can't be cut short"
+            raise ConfigError("timeout", self.timeout, expected)
+        return mission
 
 
 def _is_number(value: object) -> bool:

@@ -326,3 +326,9 @@ class TestBadInput:
         """It is a number of seconds."""
         with pytest.raises(ConfigError, match="timeout"):
             RunConfig(timeout=timeout)
+
+    async def test_a_timeout_for_a_block_mission(self, tmp_path: Path) -> None:
+        """Its blocks run on the event loop, where nothing could cut them short."""
+        with pytest.raises(ConfigError, match="timeout: expected none for 'team'"):
+            await run(RunConfig(output=tmp_path / "run", timeout=1.0))
+        assert not (tmp_path / "run").exists()
