@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "replay": "simulate one mission, and print it step by step",
     "digest": "print the digest of a complete data set",
     "scenario": "print the built-in scenario",
+    "export": "write a run's records as Parquet files",
 }
 _MAIN_JOB: Final = "run"
 

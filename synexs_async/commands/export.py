@@ -1,0 +1,75 @@
+"""`export`: write a run's records in the format of other tools."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synexs_async.cli import COMMAND, command_parser
+from synexs_async.errors import StorageFailed, UsageError
+
+if TYPE_CHECKING:
+    from synexs_async.export.source import Told
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export, and say what is there now."""
+    parser = command_parser(
+        "export",
+        "Write a run's records as Parquet files, a row a mission. A run that is finished or\n"
+        "interrupted may be exported, or one going on as far as it is committed; nothing in its\n"
+        "folder is changed. The same command goes on with an export that was interrupted.",
+        f"{COMMAND} export training_logs --format parquet                into "
+        "./training_logs-parquet",
+        f"{COMMAND} export training_logs --format parquet --to missions",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
+    parser.add_argument("--format", required=True, choices=["parquet"], help="the format")
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where to write (default: DIR-FORMAT)"
+    )
+    options = parser.parse_args(arguments)
+    run = options.folder.absolute()
+    target = options.to or options.folder.with_name(f"{run.name}-{options.format}")
+
+    from synexs_async.export.source import open_source
+
+    try:
+        from synexs_async.export.parquet import export_parquet
+    except ImportError as error:
+        problem = f"--format {options.format} needs the extra: pip install 'synexs-async[export]'"
+        raise UsageError(problem) from error
+
+    source = open_source(run)
+    try:
+        with _progress(2 * source.missions) as told:
+            done = export_parquet(source, target.absolute(), told)
+    except OSError as error:
+        raise StorageFailed(error) from error
+    files = f"{done.shards:,} file" + ("s" if done.shards > 1 else "")
+    state = f"{done.written:,} written now" if done.written else "there already"
+    print(f"{target}: complete, {done.missions:,} missions in {files}, {state}")
+    return 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Told]:
+    """Show on a terminal how far it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    with Progress(
+        BarColumn(30),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not is_terminal,
+    ) as bar:
+        task = bar.add_task("export", total=total)
+        yield lambda missions: bar.advance(task, missions)
