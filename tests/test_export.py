@@ -20,13 +20,14 @@ import pytest
 from builders import identity_of_tests, layout_in, missions, missions_with_errors, nothing_changes
 from conftest import ROOT, Command
 from datasets import everything, read_json
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synexs_async.errors import FolderError, JournalDamaged
-from synexs_async.export.parquet import Exported, export_parquet
+from synexs_async.export.parquet import export_parquet
 from synexs_async.export.schema import MOST_FIELDS, Kind
 from synexs_async.export.source import open_source
+from synexs_async.export.target import Exported
 from synexs_async.storage.folder import Identity, RunFile, settle
 from synexs_async.storage.journal import Layout
 
@@ -206,6 +207,7 @@ def test_a_run_without_missions_is_refused(tmp_path: Path) -> None:
         open_source(layout.folder.path)
 
 
+@settings(max_examples=40)
 @given(values=st.lists(documents, min_size=1, max_size=6))
 def test_any_json_comes_back(values: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever stands in the records, of however mixed kinds, one schema holds it."""
@@ -272,5 +274,5 @@ def test_without_the_extra_the_command_says_what_to_install(run: Path) -> None:
         check=False,
     )
     assert 2 == finished.returncode
-    assert finished.stderr.endswith("needs the extra: pip install 'synexs-async[export]'\n")
+    assert finished.stderr.endswith("needs more: pip install 'synexs-async[export]'\n")
     assert not Path(f"{run}-parquet").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +15,14 @@ from synexs_async.export.schema import Kind
 from synexs_async.export.source import Part, Source, Told, read_part, survey
 from synexs_async.export.target import (
     MANIFEST,
+    Exported,
     Manifest,
-    Shard,
     check_target,
     digest_of,
     other_run,
     read_manifest,
     run_digest,
+    shard_of,
     write_manifest,
 )
 from synexs_async.storage.files import (
@@ -47,15 +47,6 @@ _SCALARS: Final = {
     "text": pa.string(),
     "json": pa.string(),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What came of an export; `written` shards of `shards` were not there before."""
-
-    missions: int
-    shards: int
-    written: int
 
 
 def export_parquet(
@@ -89,7 +80,7 @@ def export_parquet(
             (folder / MANIFEST).unlink(missing_ok=True)
             _write(file, wanted, _batches(source, part, found.kind, wanted))
             written += 1
-        shards.append(_shard(file, part))
+        shards.append(shard_of(file, part))
         told(part.rows)
     complete = Manifest(
         format="parquet",
@@ -185,14 +176,3 @@ def _schema_of(file: Path) -> pa.Schema | None:
         return pq.read_schema(file)
     except (OSError, pa.ArrowException):  # not there, or no Parquet file any more
         return None
-
-
-def _shard(file: Path, part: Part) -> Shard:
-    return Shard(
-        file=file.name,
-        first_mission=part.first,
-        rows=part.rows,
-        bytes=file.stat().st_size,
-        sha256=digest_of(file),
-        journal_sha256=part.sha256,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError, UsageError
-from synexs_async.export.source import Source
+from synexs_async.export.source import Part, Source
 from synexs_async.storage.files import replace_file, temporary_files
 
 MANIFEST: Final = "_manifest.json"  # readers of whole folders pass over names with `_`
@@ -37,6 +38,15 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     missions: int
     schema: dict[str, str]
     shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came of an export; `written` files of `files` were not there before."""
+
+    missions: int
+    files: int
+    written: int
 
 
 def run_digest(source: Source) -> str:
@@ -93,6 +103,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def other_run(folder: Path) -> UsageError:
     """Make the error that refuses a folder with the export of another run."""
     return FolderError(folder, "holds the export of another run; choose another --to")
+
+
+def shard_of(file: Path, part: Part) -> Shard:
+    """Tell of a file that holds a part of the journal."""
+    return Shard(
+        file=file.name,
+        first_mission=part.first,
+        rows=part.rows,
+        bytes=file.stat().st_size,
+        sha256=digest_of(file),
+        journal_sha256=part.sha256,
+    )
 
 
 def digest_of(file: Path) -> str:
