@@ -164,6 +164,28 @@ def test_an_export_follows_a_run_that_has_grown(run: Path, tmp_path: Path) -> No
     assert everything(tmp_path / "new") == everything(tmp_path / "out")
 
 
+def test_what_a_run_going_on_adds_is_left_out(run: Path, tmp_path: Path) -> None:
+    """An export holds what was committed when it began."""
+    source = open_source(run)
+    run_in(run, missions_with_errors(0, 130, [41]).lines)
+    done = export_parquet(source, tmp_path / "out", lambda missions: None, SHARD)
+    assert Exported(MISSIONS, 3, 3) == done
+
+
+def test_a_run_with_a_file_a_mission_is_exported_alike(run: Path, tmp_path: Path) -> None:
+    """The shards' rows do not depend on the journal's files."""
+    identity = msgspec.structs.replace(identity_of_tests(), mission_files="single")
+    layout = layout_in(tmp_path / "single", missions_per_file=1)
+    settle(layout.folder, RunFile(identity, "tests"))
+    for number, line in enumerate(missions_with_errors(0, MISSIONS, [41]).lines):
+        layout.file(number).write_bytes(line)
+    tables = []
+    for path in (run, layout.folder.path):
+        assert Exported(MISSIONS, 3, 3) == export(path, tmp_path / f"{path.name}-out")
+        tables.append(pq.read_table(tmp_path / f"{path.name}-out" / "missions-000002.parquet"))
+    assert tables[0].equals(tables[1])
+
+
 @pytest.mark.parametrize("has_manifest", [True, False])
 def test_a_folder_with_another_export_is_refused(
     run: Path, tmp_path: Path, has_manifest: bool

@@ -37,13 +37,13 @@ def main(arguments: Sequence[str]) -> int:
         "--to", type=Path, metavar="FOLDER", help="where to write (default: DIR-FORMAT)"
     )
     options = parser.parse_args(arguments)
-    run = options.folder.absolute()
-    target = options.to or options.folder.with_name(f"{run.name}-{options.format}")
 
     from synexs_async.export.source import open_source
 
     export = _exporter(options.format)
+    run = options.folder.resolve()  # `.` has a name as well
     source = open_source(run)
+    target = options.to or run.with_name(f"{run.name}-{options.format}")
     try:
         with _progress(2 * source.missions) as told:
             done = export(source, target.absolute(), told)
