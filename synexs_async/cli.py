@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "replay": "simulate one mission, and print it step by step",
     "digest": "print the digest of a complete data set",
     "scenario": "print the built-in scenario",
+    "export": "write a run's records as Parquet, or as a Minari data set",
 }
 _MAIN_JOB: Final = "run"
 
