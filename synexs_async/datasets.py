@@ -32,7 +32,7 @@ from synexs_async.storage.journal import JournalReader, Layout
 
 Split = Literal["train", "val", "test"]
 
-_OPEN_BATCHES: Final = 128  # memory maps that a data set keeps, in each process
+_OPEN_BATCHES: Final = 2048  # kept in each process, at some 11 KB: opening one takes a millisecond
 _POLL: Final = 0.5  # seconds
 _DRAWS_A_DIGEST: Final = 16  # of four bytes each: BLAKE2b gives 64
 _DRAWS: Final = 2**32
@@ -73,7 +73,7 @@ class MissionDataset(Dataset[MissionRow]):
         fractions: the shares of train, val and test; they add up to 1.
 
     Attributes:
-        missions: the index of each row's mission, in order.
+        missions: the index of each row's mission, in order: a range, or an array.
         feature_names: names of the features, by column.
         label_names: names of the labels.
 
