@@ -60,6 +60,9 @@ class MissionRow(NamedTuple):
     efficiency: float
 
 
+_METADATA: Final = frozenset(MissionRow._fields[3:])
+
+
 class MissionDataset(Dataset[MissionRow]):
     """All missions of a complete run, or those of one split; those that raised are not in it.
 
@@ -94,6 +97,7 @@ class MissionDataset(Dataset[MissionRow]):
         self._layout = _layout_of(folder)
         index = _complete_index(self._layout.folder)
         self.feature_names, self.label_names = index.feature_names, index.label_names
+        self._end = index.missions
         self._raised = _raised_missions(self._layout, index)
         self.missions: Sequence[int] | npt.NDArray[np.uint32] = range(index.missions)
         if bounds is not None or len(self._raised):
@@ -142,17 +146,11 @@ class MissionDataset(Dataset[MissionRow]):
 
     def _row(self, mission: int) -> MissionRow:
         first = self._layout.batch_start(mission)
+        end = min(first + self._layout.batch_size, self._end)
+        before, raised, all_raised = np.searchsorted(self._raised, (first, mission, end)).tolist()
         file = self._layout.folder.batch_file(first // self._layout.batch_size)
-        raised_before = np.searchsorted(self._raised, [first, mission])
-        place = mission - first - int(raised_before[1] - raised_before[0])
-        content = self._open(file, first)
-        if place >= content["batch_size"]:  # it may hold more: the last one of an extended run does
-            raise BatchDamaged(
-                file,
-                f"it holds {content['batch_size']} rows, and mission {mission} "
-                f"should be in row {place}",
-            )
-        return _row(content, place, mission)
+        content = self._open(file, first, end - first - (all_raised - before))
+        return _row(content, mission - first - (raised - before), mission)
 
 
 class StreamingMissions(IterableDataset[MissionRow]):
@@ -211,11 +209,13 @@ class StreamingMissions(IterableDataset[MissionRow]):
             sleep(_POLL)
 
     def _see_that_none_is_missing(self, ledger: LedgerTail, first: int, *, is_over: bool) -> None:
-        folder, size = self._layout.folder, self._layout.batch_size
+        folder = self._layout.folder
+        if not is_over:
+            return  # what is missing may still come
         if ledger.has_gap:
             problem = "it is not in ledger.jsonl, though a later batch is"
-            raise BatchDamaged(folder.batch_file(first // size), problem)
-        if first == 0 and is_over and self._layout.file(0).exists():
+            raise BatchDamaged(folder.batch_file(first // self._layout.batch_size), problem)
+        if first == 0 and self._layout.file(0).exists():
             raise FolderError(
                 folder.path,
                 "holds a journal and no finished batch; start the run's command again, which goes "
@@ -291,9 +291,7 @@ def _kept_missions(
 def _rows_of(layout: Layout, first: int, missions: int, rows: int) -> Iterator[MissionRow]:
     """Give the rows of a batch."""
     file = layout.folder.batch_file(first // layout.batch_size)
-    content = _load_batch(file, first)
-    if content["batch_size"] < rows:
-        raise BatchDamaged(file, f"it holds {content['batch_size']} rows, not {rows}")
+    content = _load_batch(file, first, rows)
     kept: Iterable[int] = range(first, first + missions)
     if rows < missions:
         kept = _kept_missions(layout, JournalReader(layout, first), first, first + missions, rows)
@@ -301,12 +299,20 @@ def _rows_of(layout: Layout, first: int, missions: int, rows: int) -> Iterator[M
         yield _row(content, place, mission)
 
 
-def _load_batch(file: Path, first: int) -> dict[str, Any]:
-    """Open the batch that begins with mission `first`, as a memory map."""
+def _load_batch(file: Path, first: int, rows: int) -> dict[str, Any]:
+    """Open the batch that begins with mission `first`, as a memory map.
+
+    It has `rows` rows; or more of them, where it was the last one of a run that was extended.
+    """
     try:
         content: dict[str, Any] = torch.load(file, weights_only=True, mmap=True)
         lengths = {len(content[name]) for name in ("features", "labels", "metadata")}
-        is_sound = lengths == {content["batch_size"]} and content["first_mission"] == first
+        names = {frozenset(entry) for entry in content["metadata"]}
+        is_sound = (
+            content["first_mission"] == first
+            and lengths == {content["batch_size"]}
+            and names <= {_METADATA}
+        )
     except FileNotFoundError as error:
         raise BatchDamaged(file, "the file is missing") from error
     except Exception as error:  # whatever comes of damaged bytes
@@ -314,6 +320,8 @@ def _load_batch(file: Path, first: int) -> dict[str, Any]:
         raise BatchDamaged(file, f"the file can't be read as a batch ({reason})") from error
     if not is_sound:
         raise BatchDamaged(file, f"the file does not hold the batch from mission {first} on")
+    if content["batch_size"] < rows:
+        raise BatchDamaged(file, f"the file holds {content['batch_size']} rows, not {rows}")
     return content
 
 

@@ -248,6 +248,7 @@ class TestMissionDataset:
 
         assert KEPT == missions_of(dataset[index] for index in range(len(dataset)))
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="tells its memory maps otherwise")
     def test_no_more_batches_stay_open_than_are_said(self) -> None:
         """The memory maps of a long run do not add up."""
         with indexed(2060, batch_size=1) as run:
@@ -415,13 +416,16 @@ class TestStreamingMissions:
 
             assert list(range(4, 20)) == missions_of(rest.result())
 
-    @pytest.mark.parametrize("workers", [1, 2, 3])
+    @pytest.mark.parametrize("workers", [1, 2])
     def test_workers_share_the_batches(self, tmp_path: Path, workers: int) -> None:
         """Each batch is one worker's; with the run's batch size, they come in the run's order."""
-        folder = build(tmp_path / "run", raised=())
-        loader = DataLoader(StreamingMissions(folder), BATCH_SIZE, num_workers=min(workers, 2))
-
-        assert list(range(MISSIONS)) == drawn(loader)
+        complete = build(tmp_path / "complete", raised=())
+        work = begin(tmp_path / "interrupted")
+        work.commit(missions_with_errors(0, 30, ()))
+        tell(work, 30, status="interrupted")
+        for folder, missions in ((complete, MISSIONS), (work.layout.folder.path, 28)):
+            loader = DataLoader(StreamingMissions(folder), BATCH_SIZE, num_workers=workers)
+            assert list(range(missions)) == drawn(loader)
 
 
 def missions_in(rows: Any) -> Any:
@@ -543,6 +547,13 @@ def fewer_rows(file: Path) -> None:
     torch.save({**content, "batch_size": 1}, file)
 
 
+def other_metadata(file: Path) -> None:
+    """Leave a batch whose metadata has another key."""
+    content = torch.load(file, weights_only=True)
+    content["metadata"][1]["stat"] = content["metadata"][1].pop("status")
+    torch.save(content, file)
+
+
 class TestRefusals:
     """What is said when there is nothing to read, and what to do about it."""
 
@@ -603,7 +614,8 @@ class TestRefusals:
             (lambda file: file.write_bytes(b""), "can't be read as a batch"),
             (lambda file: shutil.copy(file.with_name("batch_000004.pt"), file), "from mission 12"),
             (lambda file: torch.save({"features": 1}, file), "can't be read as a batch"),
-            (fewer_rows, "1 rows"),
+            (fewer_rows, "1 rows, not 4"),
+            (other_metadata, "from mission 12"),
         ],
     )
     def test_a_batch_that_is_damaged(
@@ -648,6 +660,8 @@ class TestRefusals:
         work.ledger.keep(lambda entry: entry.first != 4)
         with pytest.raises(BatchDamaged, match=r"batch_000001.pt: it is not in ledger\.jsonl"):
             list(StreamingMissions(tmp_path))
+        tell(work, 12)  # a run at work may be writing it
+        assert [0, 1, 2, 3] == missions_of(StreamingMissions(tmp_path, follow=False))
 
     def test_a_journal_that_is_needed(self, own_folder: Path) -> None:
         """Without the journal it can't be told which missions raised."""
