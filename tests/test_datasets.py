@@ -494,6 +494,7 @@ class TestResumableShuffle:
                 batch_size,
                 sampler=ResumableShuffle(dataset, seed=3),
                 num_workers=workers,
+                persistent_workers=batch_size is None and workers > 0,
                 collate_fn=missions_in,
             )
 

@@ -43,7 +43,8 @@ class LedgerTail:
             return
         with file:
             there = os.fstat(file.fileno())
-            if had_gap or there.st_ino != self._inode or there.st_size < self._offset:
+            is_other = there.st_ino != self._inode or there.st_size < self._offset
+            if is_other or had_gap:  # a file's number may be used again, the gap be filled
                 self._offset = 0
             self._inode = there.st_ino
             file.seek(self._offset)
