@@ -197,12 +197,10 @@ class StreamingMissions(IterableDataset[MissionRow]):
                     missions = min(size, index.missions - start)
                     yield start, missions, index.batches[number].rows
                 return
-            if stops := is_over or not self.follow:
-                ledger.start_over()
             for entry in ledger.batches_from(first):
                 yield entry.first, entry.missions, entry.rows
                 first = entry.end
-            if stops:
+            if is_over or not self.follow:
                 is_over = is_over or ending.progress is None
                 self._see_that_none_is_missing(ledger, first, is_over=is_over)
                 return

@@ -30,10 +30,6 @@ class LedgerTail:
         self._offset = 0
         self.has_gap = False
 
-    def start_over(self) -> None:
-        """Read from the beginning the next time."""
-        self._offset = 0
-
     def batches_from(self, first: int) -> Iterator[Entry]:
         """Give the entries of batches from mission `first` on, up to the first that is missing."""
         self.has_gap, had_gap = False, self.has_gap
