@@ -1,5 +1,7 @@
 from .config import RunConfig
+from .datasets import MissionDataset, MissionRow, StreamingMissions
 from .errors import (
+    BatchDamaged,
     ConfigError,
     FolderError,
     FolderInUse,
@@ -25,12 +27,14 @@ from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
 from .runner import LiveRun, RunReport, open_run, run
+from .shuffle import ResumableShuffle
 from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
 from .verification.differences import Difference
 from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
+    "BatchDamaged",
     "Block",
     "BlockMission",
     "ConfigError",
@@ -43,21 +47,25 @@ __all__ = [
     "JournalDamaged",
     "LiveRun",
     "Mission",
+    "MissionDataset",
     "MissionError",
     "MissionFailed",
     "MissionRecord",
+    "MissionRow",
     "Outcome",
     "ParameterError",
     "PartCheck",
     "PlainMission",
     "Progress",
     "Record",
+    "ResumableShuffle",
     "RunConfig",
     "RunFailed",
     "RunReport",
     "Scenario",
     "ScenarioError",
     "StorageFailed",
+    "StreamingMissions",
     "SynexsError",
     "TeamMission",
     "UsageError",

@@ -9,7 +9,8 @@ SynexsError
 │   ├── FolderError         an output folder that can't be used as it is
 │   │   ├── FolderInUse
 │   │   └── IdentityMismatch
-│   └── JournalDamaged      a journal that no crash leaves behind
+│   ├── JournalDamaged      a journal that no crash leaves behind
+│   └── BatchDamaged        a batch that can't be read as the run wrote it
 └── RunFailed               stopped in the middle, all that was committed kept: exit code 1
     ├── MissionFailed       the mission's own code raised
     ├── StorageFailed       the disk is full, or failed
@@ -112,6 +113,18 @@ class JournalDamaged(UsageError):
             "folder and start anew"
         )
         self.file, self.line, self.problem = file, line, problem
+
+
+class BatchDamaged(UsageError):
+    """A finished batch is gone, or its file does not hold what it should."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        folder = shlex.quote(_shown(file.parent.parent))
+        super().__init__(
+            f"{_shown(file)}: {problem}. Write it again from the journal with "
+            f"`python -m synexs_async verify {folder} --repair`, or restore it from a copy"
+        )
+        self.file, self.problem = file, problem
 
 
 class RunFailed(SynexsError):

@@ -141,6 +141,36 @@ def digests_in_index(folder: RunFolder) -> dict[str, str]:
     return {listed.file: listed.sha256 for listed in (*index.journal_files, *index.batches)}
 
 
+class IndexedBatch(Struct, frozen=True, gc=False):
+    """How many rows a batch has: its missions, without those that raised."""
+
+    rows: int
+
+
+class BatchIndex(Struct, frozen=True):
+    """What an index says of the batches; they are listed in their order."""
+
+    missions: int
+    batch_size: int
+    feature_names: tuple[str, ...]
+    label_names: tuple[str, ...]
+    batches: list[IndexedBatch]
+
+
+def read_batch_index(path: Path) -> BatchIndex | None:
+    """Read what an index says of the batches, None where it is missing; ValueError as above."""
+    try:
+        index = msgspec.json.decode(path.read_bytes(), type=BatchIndex)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path.name} can't be read: {error}") from error
+    batches = -(-index.missions // index.batch_size)
+    if len(index.batches) != batches:
+        raise ValueError(f"{path.name} lists {len(index.batches)} batches, not {batches}")
+    return index
+
+
 class _Listed(Struct, frozen=True, gc=False):
     file: str
     sha256: str
