@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Command
+
+from synexs_async.cli import main
 
 MISSIONS = """
 import os, random, signal, time
@@ -51,14 +54,12 @@ def order_of_a_set(ctx):
     return "success"
 
 @mission()
-def raises_at_three(ctx):
+def raises(ctx):
     if ctx.index == 3:
         raise ValueError("three is too many")
+    if ctx.index == 2:
+        raise ValueError(f"at {time.perf_counter_ns()}")
     return "success"
-
-@mission()
-def raises_with_an_address(ctx):
-    raise ValueError(f"of {time.perf_counter_ns()}")
 
 @mission()
 def raises_the_second_time(ctx):
@@ -68,20 +69,21 @@ def raises_the_second_time(ctx):
     return "success"
 
 @mission()
-def hangs_at_one(ctx):
+def ends(ctx):
     while ctx.index == 1:
         pass
-    return "success"
-
-@mission()
-def exits_at_two(ctx):
     if ctx.index == 2:
         os._exit(7)
+    if ctx.index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
     return "success"
 
 @mission()
-def is_killed(ctx):
-    os.kill(os.getpid(), signal.SIGKILL)
+def exits_the_second_time(ctx):
+    STATE["calls"] += 1
+    if STATE["calls"] > 6:
+        os._exit(0)
+    return "success"
 
 @mission(features=["x"], encode=lambda record: [float(time.perf_counter_ns() % 997)])
 def unsteady_encode(ctx):
@@ -140,30 +142,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def doctor(source: object, *options: object) -> subprocess.CompletedProcess[str]:
-    """Examine a kind."""
-    return Command().run("doctor", source, "--missions", 4, *options)
+Doctor = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def doctor(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Doctor:
+    """Return a function that examines four missions of a kind: exit code, output, errors."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds to it
+
+    def examine(source: str, *options: object) -> tuple[int, str, str]:
+        named = f"{folder}/{source}" if ":" in source else source
+        code = main(["doctor", named, "--missions", "4", *map(str, options)])
+        return code, *capsys.readouterr()
+
+    return examine
 
 
 @pytest.mark.parametrize("source", ["team", "plain.py:sound", "blocks.py:Blocks"])
-def test_a_pure_mission_is_reproducible(folder: Path, source: str) -> None:
+def test_a_pure_mission_is_reproducible(doctor: Doctor, source: str) -> None:
     """Built in, a plain function or blocks: a pure one passes, by the same command."""
-    named = f"{folder}/{source}" if ":" in source else source
-    finished = doctor(named, "--seed", 2**64 - 1)
-    assert 0 == finished.returncode, finished.stderr
-    assert ": reproducible\n" in finished.stdout
-    assert "" == finished.stderr
+    code, out, err = doctor(source, "--seed", 2**64 - 1)
+    assert 0 == code, err
+    assert ": reproducible\n" in out
+    assert "" == err
 
 
 @pytest.mark.parametrize("name", ["global_random", "global_numpy"])
 def test_a_mission_that_draws_from_global_generators_needs_their_seeding(
-    folder: Path, name: str
+    doctor: Doctor, name: str
 ) -> None:
     """It is the same under a run alone, which is said, and is no failure."""
-    finished = doctor(f"{folder}/plain.py:{name}")
-    assert 0 == finished.returncode, finished.stderr
-    assert f"{name}: needs global seeding\n" in finished.stdout
-    assert "mission 0, without seeding random and numpy.random, steps[0]: " in finished.stdout
+    code, out, err = doctor(f"plain.py:{name}")
+    assert 0 == code, err
+    assert f"{name}: needs global seeding\n" in out
+    assert "mission 0, without seeding random and numpy.random, steps[0]: " in out
 
 
 @pytest.mark.parametrize(
@@ -183,43 +197,44 @@ def test_a_mission_that_draws_from_global_generators_needs_their_seeding(
     ],
 )
 def test_a_mission_that_is_not_pure_is_named_with_what_differs(
-    folder: Path, name: str, finding: str
+    doctor: Doctor, name: str, finding: str
 ) -> None:
     """The mission, the way that showed it, the first field, and both values."""
-    finished = doctor(f"{folder}/plain.py:{name}")
-    assert 1 == finished.returncode, finished.stderr
-    assert f"{name}: not reproducible\n" in finished.stdout
-    assert finding in finished.stdout
+    code, out, err = doctor(f"plain.py:{name}")
+    assert 1 == code, err
+    assert f"{name}: not reproducible\n" in out
+    assert finding in out
 
 
-@pytest.mark.parametrize(
-    ("name", "finding"),
-    [
-        ("hangs_at_one", "mission 1, in order: it took longer than 0.3 s\n"),
-        ("exits_at_two", "mission 2, in order: it ended its process with exit code 7\n"),
-        ("is_killed", "mission 0, in order: it ended its process by signal 9\n"),
-    ],
-)
-def test_a_mission_that_ends_its_process_is_named(folder: Path, name: str, finding: str) -> None:
-    """It costs its own process, never the command's, and the others are examined all the same."""
-    finished = doctor(f"{folder}/plain.py:{name}", "--timeout", 0.3)
-    assert 1 == finished.returncode, finished.stderr
-    assert finding in finished.stdout
+def test_missions_that_end_their_process_are_named(doctor: Doctor) -> None:
+    """They cost their own process alone; when there are three, no more is tried."""
+    code, out, _ = doctor("plain.py:ends", "--timeout", 0.3)
+    assert 1 == code
+    assert (
+        "  4 missions, each in order\n"
+        "  mission 1, in order: it took longer than 0.3 s\n"
+        "  mission 2, in order: it ended its process with exit code 7\n"
+        "  mission 3, in order: it ended its process by signal 9\n"
+    ) in out
 
 
-def test_missions_that_raise_are_counted_and_named(folder: Path) -> None:
-    """One that raises the same each time is reproducible: so is its line in the journal."""
-    finished = doctor(f"{folder}/plain.py:raises_at_three")
-    assert 0 == finished.returncode, finished.stderr
-    expected = "  1 of 4 missions raised:\n    mission 3: ValueError: three is too many\n"
-    assert finished.stdout.endswith(expected)
+def test_a_mission_that_ends_its_process_is_left_out_from_then_on(doctor: Doctor) -> None:
+    """The others are examined in each way all the same."""
+    code, out, _ = doctor("plain.py:exits_the_second_time")
+    assert 1 == code
+    assert "  mission 2, once more: it ended its process with exit code 0\n" in out
+    assert "mission 0, once more" not in out
 
 
-def test_an_exception_in_other_words_is_told(folder: Path) -> None:
-    """A journal has the type alone, so that words which differ are no difference."""
-    finished = doctor(f"{folder}/plain.py:raises_with_an_address")
-    assert 0 == finished.returncode, finished.stderr
-    assert 4 == finished.stdout.count(" (in other words another time)\n")
+def test_missions_that_raise_are_counted_and_named(doctor: Doctor) -> None:
+    """One that raises the same each time is reproducible; a journal has the type alone."""
+    code, out, _ = doctor("plain.py:raises")
+    assert 0 == code
+    assert "raises: reproducible\n" in out
+    assert "  2 of 4 missions raised:\n    mission 2: ValueError: at " in out
+    assert out.endswith(
+        " (in other words another time)\n    mission 3: ValueError: three is too many\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -233,18 +248,18 @@ def test_an_exception_in_other_words_is_told(folder: Path) -> None:
         ("SeesItsBlock", "mission 0, in blocks of 4, count: 1, then 4\n"),
     ],
 )
-def test_blocks_that_break_the_protocol_are_named(folder: Path, name: str, finding: str) -> None:
+def test_blocks_that_break_the_protocol_are_named(doctor: Doctor, name: str, finding: str) -> None:
     """What a run would make wrong batches of is found before there is a run."""
-    finished = doctor(f"{folder}/blocks.py:{name}")
-    assert 1 == finished.returncode, finished.stderr
-    assert finding in finished.stdout
+    code, out, err = doctor(f"blocks.py:{name}")
+    assert 1 == code, err
+    assert finding in out
 
 
-def test_a_metric_that_is_not_finite_counts_as_raised(folder: Path) -> None:
+def test_a_metric_that_is_not_finite_counts_as_raised(doctor: Doctor) -> None:
     """As in a run."""
-    finished = doctor(f"{folder}/blocks.py:NotFinite")
-    assert 0 == finished.returncode, finished.stderr
-    assert "mission 0: ValueError: duration: expected a finite number, not inf" in finished.stdout
+    code, out, err = doctor("blocks.py:NotFinite")
+    assert 0 == code, err
+    assert "mission 0: ValueError: duration: expected a finite number, not inf" in out
 
 
 @pytest.mark.parametrize(
@@ -265,7 +280,7 @@ def test_what_cannot_be_examined_is_refused(arguments: list[object], problem: st
     assert 1 == finished.stderr.count("\n")
 
 
-def test_kinds_of_installed_packages_are_listed(folder: Path, tmp_path: Path) -> None:
+def test_kinds_of_installed_packages_are_listed(tmp_path: Path) -> None:
     """With package, version, parameters and docstring; what can't be had, with the reason."""
     package = tmp_path / "site"
     info = package / "offering-1.5.dist-info"

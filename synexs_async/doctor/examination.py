@@ -63,7 +63,7 @@ class Diagnosis(Struct, frozen=True):
     Attributes:
         mission: the kind's name.
         missions: how many were simulated in each way.
-        ways: the ways in which they were.
+        ways: the ways in which they were; less than all, where too many ended their process.
         verdict: what follows.
         findings: what speaks against it; at most one for each mission and way.
         drawn: the first mission that draws from the process's own generators.
@@ -139,11 +139,10 @@ class Examination:
             for index, seen in sorted(comparison.first.items())
             if isinstance(seen, Raised)
         }
-        tried = [*ways, fresh] + ([] if comparison.findings else [UNSEEDED])
         return Diagnosis(
             self.mission.name,
             self.missions,
-            tried,
+            [*comparison.ways, *unseeded.ways],
             verdict,
             comparison.findings,
             drawn,
@@ -198,8 +197,10 @@ class _Comparison:
     ended: set[int] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     reworded: set[int] = field(default_factory=set)
+    ways: dict[str, None] = field(default_factory=dict)  # in which anything was simulated
 
     def add(self, way: str, parts: Sequence[Seen | Raised]) -> None:
+        self.ways[way] = None
         for part in parts:
             before = self.first.setdefault(part.index, part)
             raised_twice = isinstance(part, Raised) and isinstance(before, Raised)
@@ -211,6 +212,7 @@ class _Comparison:
                 self.findings.append(Finding(part.index, way, *difference))
 
     def add_ended(self, way: str, ask: Ask, ending: str) -> None:
+        self.ways[way] = None
         self.ended.add(ask.first)
         which = "it" if ask.seed == self.seed else f"mission {ask.first} of seed {ask.seed}"
         self.findings.append(Finding(ask.first, way, problem=f"{which} {ending}"))
