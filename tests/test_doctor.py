@@ -14,7 +14,7 @@ from conftest import Command
 from synexs_async.cli import main
 
 MISSIONS = """
-import os, random, signal, time
+import os, random, signal, subprocess, time
 import numpy as np
 from synexs_async import Outcome, mission
 
@@ -58,7 +58,7 @@ def raises(ctx):
     if ctx.index == 3:
         raise ValueError("three is too many")
     if ctx.index == 2:
-        raise ValueError(f"at {time.perf_counter_ns()}")
+        raise ValueError(f"at \\udc80 {time.perf_counter_ns()}")
     return "success"
 
 @mission()
@@ -70,8 +70,10 @@ def raises_the_second_time(ctx):
 
 @mission()
 def ends(ctx):
-    while ctx.index == 1:
-        pass
+    if ctx.index == 1:
+        subprocess.Popen(["sleep", "5"])
+        while True:
+            pass
     if ctx.index == 2:
         os._exit(7)
     if ctx.index == 3:
@@ -231,7 +233,7 @@ def test_missions_that_raise_are_counted_and_named(doctor: Doctor) -> None:
     code, out, _ = doctor("plain.py:raises")
     assert 0 == code
     assert "raises: reproducible\n" in out
-    assert "  2 of 4 missions raised:\n    mission 2: ValueError: at " in out
+    assert "  2 of 4 missions raised:\n    mission 2: ValueError: at \\udc80 " in out
     assert out.endswith(
         " (in other words another time)\n    mission 3: ValueError: three is too many\n"
     )

@@ -1,8 +1,8 @@
 """A process in which the doctor lets missions run: what it is asked, and what it answers.
 
-It reads one `Order` from its standard input and writes a line of JSON for each thing done: `null`
-when the kind is loaded, then a list of what each `Ask` gave. Who reads them sees from their number
-which mission ended the process.
+It reads one `Order` from its standard input, as MessagePack, and writes a line of JSON for each
+thing done: `null` when the kind is loaded, then a list of what each `Ask` gave. Who reads them sees
+from their number which mission ended the process.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
     """Do what is asked on the standard input."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what missions print must not stand among the replies
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
     sys.path.append("")  # as for a run
     if not order.seeds_generators:
         leave_out_global_seeding()
@@ -100,13 +100,20 @@ def _simulate(mission: Mission, ask: Ask) -> list[Seen | Raised]:
         check_block(mission, block)
     except (Exception, SystemExit) as error:
         if ask.count == 1:
-            return [Raised.by(ask.first, error)]
+            return [_raised(ask.first, error)]
         return [seen for index in indexes for seen in _simulate(mission, Ask(ask.seed, index, 1))]
     problem = _reading_problem(mission, block)
     return [
         Seen(index, bytes(line), _digest(block[offset : offset + 1]), problem)
         for offset, (index, line) in enumerate(zip(indexes, block.lines, strict=True))
     ]
+
+
+def _raised(index: int, error: BaseException) -> Raised:
+    """Tell of an exception, whose words may hold what is not text, as names of files do."""
+    raised = Raised.by(index, error)
+    message = raised.message.encode(errors="backslashreplace").decode()
+    return Raised(index, raised.error, message, "")
 
 
 def _reading_problem(mission: Mission, block: Block) -> str:
@@ -128,7 +135,7 @@ def _reading_problem(mission: Mission, block: Block) -> str:
         if any(_digest(again[part]) != _digest(block[part]) for part in parts):
             return "read gives other features than simulate"
     except (Exception, SystemExit) as error:
-        return f"read raises {Raised.by(block.first, error).sentence}"
+        return f"read raises {_raised(block.first, error).sentence}"
     return ""
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -247,16 +248,18 @@ def _told(seen: Seen | Raised) -> str:
 def _run(order: Order, hash_seed: int) -> tuple[list[_Reply], int]:
     """Run a process to its end; return its whole replies, and its exit code."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    finished = subprocess.run(
-        [sys.executable, "-P", "-m", "synexs_async.doctor.child"],
-        input=msgspec.json.encode(order),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a mission that signals its group must not end this process
-        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
-        check=False,
-    )
-    whole = finished.stdout.split(b"\n")[:-1]
+    with tempfile.TemporaryFile() as replies:  # a pipe would wait for a mission's own children too
+        finished = subprocess.run(
+            [sys.executable, "-P", "-m", "synexs_async.doctor.child"],
+            input=msgspec.msgpack.encode(order),
+            stdout=replies,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a mission that signals its group must not end this process
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
+            check=False,
+        )
+        replies.seek(0)
+        whole = replies.read().split(b"\n")[:-1]
     return [_decode(line) for line in whole], finished.returncode
 
 
