@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "verify": "check a run's folder, and mend it",
     "replay": "simulate one mission, and print it step by step",
     "digest": "print the digest of a complete data set",
+    "missions": "list the mission kinds that are there",
+    "doctor": "find out whether a mission of one's own is reproducible",
     "scenario": "print the built-in scenario",
     "export": "write a run's records as Parquet, or as a Minari data set",
 }

@@ -25,7 +25,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from synexs_async.errors import BatchDamaged, ConfigError, FolderError, JournalDamaged
 from synexs_async.missions.failed import is_error
-from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
+from synexs_async.storage.folder import RunFolder, read_run_file
 from synexs_async.storage.following import Ending, LedgerTail
 from synexs_async.storage.index import BatchIndex, read_batch_index
 from synexs_async.storage.journal import JournalReader, Layout
@@ -224,7 +224,7 @@ class StreamingMissions(IterableDataset[MissionRow]):
 def _layout_of(folder: str | os.PathLike[str]) -> Layout:
     run_folder = RunFolder(Path(folder))
     identity = read_run_file(run_folder).identity
-    return Layout(run_folder, MISSIONS_PER_FILE[identity.mission_files], identity.batch_size)
+    return Layout.of(run_folder, identity, has_batches=True)
 
 
 def _index_of(folder: RunFolder) -> BatchIndex | None:

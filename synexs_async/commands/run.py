@@ -14,6 +14,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from synexs_async.cli import COMMAND, COMMANDS, Parser
+from synexs_async.commands.mission_options import add_parameter_options, read_parameters
 from synexs_async.config import OPTIONS, LogLevel, RunConfig
 from synexs_async.errors import RunFailed, UsageError, leaves_of
 
@@ -77,16 +78,7 @@ def _parser() -> Parser:
         metavar="NAME",
         help="the mission kind: a name, module:object or FILE.py:object (default: team)",
     )
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a parameter of the mission; may be given more than once",
-    )
-    parser.add_argument(
-        "--params", type=Path, metavar="FILE", help="the mission's parameters, as TOML"
-    )
+    add_parameter_options(parser)
     parser.add_argument(
         "--scenario", type=Path, metavar="FILE", help="the team mission's parameters, as TOML"
     )
@@ -149,7 +141,6 @@ def _config(options: Namespace) -> RunConfig:
 def _mission(options: Namespace) -> Mission:
     """Find the mission kind, and give it its parameters."""
     from synexs_async.missions.loading import load_mission
-    from synexs_async.missions.parameters import read_tables, set_values
 
     if options.scenario is not None:
         if options.mission or options.param or options.params:
@@ -159,12 +150,7 @@ def _mission(options: Namespace) -> Mission:
         from synexs_async.missions.team_block import TeamMission
 
         return TeamMission(load_scenario(options.scenario))
-    tables = None
-    source = "--param"
-    if options.params is not None:
-        tables, source = read_tables(options.params), str(options.params)
-    if options.param:
-        tables = set_values(tables or {}, options.param)
+    tables, source = read_parameters(options)
     sys.path.append("")  # a module in the current folder, under the installed script too
     return load_mission(options.mission or "team", tables, source)
 

@@ -5,7 +5,6 @@ Rows of a batch are made from the journal's record alone, so a batch that is los
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, is_dataclass
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from synexs_async.errors import MissionError
 from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
+from synexs_async.missions.global_seeding import seed_global_generators
 from synexs_async.missions.loading import importable_place
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
@@ -152,7 +152,7 @@ class PlainMission(BlockMission):
         lines = []
         for index in range(first, first + count):
             context: Context[Any] = Context(index, seed, self.values)
-            _seed_global_generators(context)
+            seed_global_generators(seed, index)
             lines.append(self.line_of(context, self.function(context), identify(index)))
         return self.read(first, lines)
 
@@ -257,10 +257,3 @@ class PlainMission(BlockMission):
         if array.ndim == 1:
             return table
         return np.concatenate([table, np.zeros((1, columns), np.float32)])
-
-
-def _seed_global_generators(context: Context[Any]) -> None:
-    """Make a mission that draws from the process's own generators reproducible too."""
-    word = int(np.random.SeedSequence((context.seed, context.index)).generate_state(1)[0])
-    random.seed(word)
-    np.random.seed(word)
