@@ -9,7 +9,6 @@ record alone, so a batch that is lost can be made again.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import cached_property
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from synexs_async.errors import MissionError
 from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
+from synexs_async.missions.generators import seed_global_generators
 from synexs_async.missions.loading import importable_place
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
@@ -194,7 +194,7 @@ class PlainMission(BlockMission):
         lines = []
         for index in range(first, first + count):
             context: Context[Any] = Context(index, seed, self._values)
-            _seed_global_generators(context)
+            seed_global_generators(seed, index)
             outcome = self.function(context)
             lines.append(encode_line(self._record(context, outcome, identify(index))))
         return self.read(first, lines)
@@ -292,10 +292,3 @@ class PlainMission(BlockMission):
         if array.ndim == 1:
             return table
         return np.concatenate([table, np.zeros((1, columns), np.float32)])
-
-
-def _seed_global_generators(context: Context[Any]) -> None:
-    """Make a mission that draws from the process's own generators reproducible too."""
-    word = int(np.random.SeedSequence((context.seed, context.index)).generate_state(1)[0])
-    random.seed(word)
-    np.random.seed(word)

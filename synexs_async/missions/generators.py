@@ -1,0 +1,21 @@
+"""The process's own random generators, seeded for each mission that may draw from them."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import numpy as np
+
+
+def seed_global_generators(seed: int, index: int) -> None:
+    """Make a mission that draws from the process's own generators reproducible too.
+
+    Those are Python's, NumPy's old one, and torch's where torch is imported already.
+    """
+    word = int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+    random.seed(word)
+    np.random.seed(word)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(word)
