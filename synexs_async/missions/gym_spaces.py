@@ -43,7 +43,7 @@ class Flattener:
             raise MissionError(mission, problem)
         if isinstance(space, spaces.Box):
             size = math.prod(space.shape)
-            self.flatten = _flat
+            self.flatten = np.array if len(space.shape) == 1 else _flat
         else:
             size = spaces.utils.flatdim(space)
             self.flatten = lambda value: spaces.utils.flatten(space, value)
