@@ -99,7 +99,10 @@ def main() -> None:
 
 
 def time_run(folder: RunFolder, missions: int, workers: int, *mission: str) -> tuple[float, Times]:
-    """Run the real command, with the options of a mission; return its seconds, and its steady part as its log tells it."""
+    """Run the real command; return its seconds, and its steady part as its log tells it.
+
+    `mission` are the options that choose one; the team mission, where there are none.
+    """
     os.sync()
     whole = run_to_end(
         *(*COMMAND, *mission),
