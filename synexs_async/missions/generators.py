@@ -8,12 +8,12 @@ import sys
 import numpy as np
 
 
-def seed_global_generators(seed: int, index: int) -> None:
+def seed_global_generators(word: int) -> None:
     """Make a mission that draws from the process's own generators reproducible too.
 
-    Those are Python's, NumPy's old one, and torch's where torch is imported already.
+    Those are Python's, NumPy's old one, and torch's where torch is imported already. `word` has
+    32 bits.
     """
-    word = int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
     random.seed(word)
     np.random.seed(word)
     torch = sys.modules.get("torch")

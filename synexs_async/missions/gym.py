@@ -219,10 +219,10 @@ class GymMission(BlockMission):
     ) -> Block:
         rows = max(len(table) for _, _, table in played) + 1
         features = np.zeros((len(played), rows, len(self.feature_names)), np.float32)
-        for own, (_, _, table) in zip(features, played, strict=True):
-            with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):
+            for own, (_, _, table) in zip(features, played, strict=True):
                 own[: len(table), :-1] = table
-            own[: len(table), -1] = 1.0
+                own[: len(table), -1] = 1.0
         records = [record for _, record, _ in played]
         return Block(
             first,
@@ -264,7 +264,7 @@ class Player:
     def play(self, index: int, seed: int, action_seed: int) -> Played:
         """Play the episode of these seeds."""
         key = seed << _SEED_BITS | action_seed
-        seed_global_generators(key, index)
+        seed_global_generators(seed ^ action_seed)
         space, policy, step = self._space, self._policy, self._environment.step
         space.seed(action_seed)
         context = Context(index, key, self._parameters)
@@ -292,8 +292,8 @@ class Player:
         return Played(
             seed,
             action_seed,
-            observations,
-            actions,
+            np.array(observations),
+            np.array(actions),
             rewards,
             bool(terminated),
             bool(truncated),
@@ -306,8 +306,8 @@ class Played(Struct, frozen=True):
 
     seed: int
     action_seed: int
-    observations: list[Any]
-    actions: list[Any]
+    observations: npt.NDArray[Any]
+    actions: npt.NDArray[Any]
     rewards: list[float]
     terminated: bool
     truncated: bool
@@ -351,17 +351,21 @@ _decode: Final = msgspec.json.Decoder(Record).decode
 
 
 def _table(
-    observations: Sequence[Any],
-    actions: Sequence[Any],
+    observations: npt.ArrayLike,
+    actions: npt.ArrayLike,
     rewards: Sequence[Any],
     done: npt.ArrayLike,
 ) -> npt.NDArray[np.float64]:
     """Join the columns of T steps; the observation behind the last is in no row."""
     steps = len(rewards)
-    seen = np.array(observations, np.float64)[:steps]
-    acted = np.array(actions, np.float64).reshape(steps, -1)
-    rewarded = np.array(rewards, np.float64)
-    table: npt.NDArray[np.float64] = np.column_stack((seen, acted, rewarded, done))
+    seen = np.asarray(observations, np.float64)[:steps]
+    acted = np.asarray(actions, np.float64).reshape(steps, -1)
+    seen_columns, columns = seen.shape[1], seen.shape[1] + acted.shape[1]
+    table = np.empty((steps, columns + 2))
+    table[:, :seen_columns] = seen
+    table[:, seen_columns:columns] = acted
+    table[:, columns] = rewards
+    table[:, columns + 1] = done
     return table
 
 

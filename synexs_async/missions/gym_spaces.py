@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from synexs_async.errors import MissionError
 
@@ -50,7 +51,7 @@ class Flattener:
         self.names = tuple(f"{name}[{column}]" for column in range(size))
 
 
-def as_numbers(values: Sequence[Any]) -> list[Any]:
+def as_numbers(values: npt.ArrayLike) -> list[Any]:
     """Return numbers, or rows of them, as JSON can hold them: exact, or told if not finite."""
     array = np.asarray(values)
     listed: list[Any] = array.tolist()

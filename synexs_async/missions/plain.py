@@ -194,7 +194,8 @@ class PlainMission(BlockMission):
         lines = []
         for index in range(first, first + count):
             context: Context[Any] = Context(index, seed, self._values)
-            seed_global_generators(seed, index)
+            word = np.random.SeedSequence((seed, index)).generate_state(1)[0]
+            seed_global_generators(int(word))
             outcome = self.function(context)
             lines.append(encode_line(self._record(context, outcome, identify(index))))
         return self.read(first, lines)
