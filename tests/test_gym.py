@@ -198,6 +198,8 @@ def test_the_number_of_workers_cant_be_seen(command: Command, tmp_path: Path) ->
             assert "complete: 20 missions" in process.communicate(timeout=100)[0]
         assert 0 == process.returncode
     assert data_set(tmp_path / "1") == data_set(tmp_path / "2")
+    verified = command.run("verify", tmp_path / "1", "--all", "--mission", NASIM)
+    assert (0, "") == (verified.returncode, verified.stderr)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(command: Command, tmp_path: Path) -> None:
