@@ -98,11 +98,15 @@ def main() -> None:
     )
 
 
-def time_run(folder: RunFolder, missions: int, workers: int) -> tuple[float, Times]:
-    """Run the real command; return its seconds, and its steady part as its log tells it."""
+def time_run(folder: RunFolder, missions: int, workers: int, *mission: str) -> tuple[float, Times]:
+    """Run the real command; return its seconds, and its steady part as its log tells it.
+
+    `mission` are the options that choose one; the team mission, where there are none.
+    """
     os.sync()
     whole = run_to_end(
-        *COMMAND, f"--missions={missions}", f"--workers={workers}", f"--output={folder.path}"
+        *(*COMMAND, *mission),
+        *(f"--missions={missions}", f"--workers={workers}", f"--output={folder.path}"),
     )
     written = lines_of_log(folder, "batches written")
     complete = lines_of_log(folder, "complete:")[-1]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from synexs_async.runner import LiveRun, RunReport
 
 _QUICK_MISSIONS: Final = 10
+_GYM: Final = ("policy", "max_steps", "record_steps")  # options named as their parameters are
 _EXAMPLES: Final = f"""\
 examples:
   {COMMAND} --missions 1000               run 1,000 missions into ./training_logs
@@ -32,6 +33,7 @@ examples:
   {COMMAND} scenario > mine.toml          print the built-in scenario: a file to start from
   {COMMAND} --scenario mine.toml --output runs/mine
   {COMMAND} --mission dice.py:dice --param sides=8 --output runs/dice
+  {COMMAND} --mission gym:CartPole-v1 --policy random --output runs/cartpole
   tools/progress.sh training_logs                    watch a run from another terminal
 
 exit codes:
@@ -76,11 +78,30 @@ def _parser() -> Parser:
     parser.add_argument(
         "--mission",
         metavar="NAME",
-        help="the mission kind: a name, module:object or FILE.py:object (default: team)",
+        help="the mission kind: a name, module:object, FILE.py:object or gym:ENVIRONMENT "
+        "(default: team)",
     )
     add_parameter_options(parser)
     parser.add_argument(
         "--scenario", type=Path, metavar="FILE", help="the team mission's parameters, as TOML"
+    )
+    gym = parser.add_argument_group("gymnasium missions", "for --mission gym:ENVIRONMENT")
+    gym.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="who acts: random, module:function or FILE.py:function (default: random)",
+    )
+    gym.add_argument(
+        "--max-steps",
+        type=_CONVERTERS[int],
+        metavar="N",
+        help="end an episode after so many steps",
+    )
+    gym.add_argument(
+        "--record-steps",
+        action="store_true",
+        default=None,
+        help="record each observation, action and reward in the journal",
     )
     parser.add_argument(
         "--console-level",
@@ -140,8 +161,13 @@ def _config(options: Namespace) -> RunConfig:
 
 def _mission(options: Namespace) -> Mission:
     """Find the mission kind, and give it its parameters."""
-    from synexs_async.missions.loading import load_mission
+    from synexs_async.missions.loading import GYM, load_mission
 
+    gym = {name: value for name in _GYM if (value := getattr(options, name)) is not None}
+    if gym and not (options.mission or "").startswith(GYM):
+        option = f"--{next(iter(gym)).replace('_', '-')}"
+        problem = "is for gymnasium missions alone (--mission gym:ENVIRONMENT); leave it out"
+        raise UsageError(f"{option}: {problem}")
     if options.scenario is not None:
         if options.mission or options.param or options.params:
             problem = "is for the team mission alone; leave the other mission's options out"
@@ -151,6 +177,8 @@ def _mission(options: Namespace) -> Mission:
 
         return TeamMission(load_scenario(options.scenario))
     tables, source = read_parameters(options)
+    if gym:
+        tables = {**(tables or {}), **gym}
     sys.path.append("")  # a module in the current folder, under the installed script too
     return load_mission(options.mission or "team", tables, source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from threading import Event
 from typing import Final
 
@@ -11,13 +12,21 @@ import numpy as np
 _left_out: Final = Event()
 
 
-def seed_global_generators(seed: int, index: int) -> None:
-    """Seed `random` and `numpy.random` for a mission, unless that is left out."""
+def seed_global_generators(word: int) -> None:
+    """Seed Python's generator, NumPy's old one, and torch's where torch is imported already.
+
+    `word` has 32 bits. Nothing is done where it is left out.
+    """
     if _left_out.is_set():
         return
-    word = int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
     random.seed(word)
     np.random.seed(word)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        # `torch.manual_seed` does the same, and takes a millisecond to note who called it.
+        torch.default_generator.manual_seed(word)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(word)
 
 
 def leave_out_global_seeding() -> None:

@@ -17,6 +17,8 @@ from synexs_async.missions.mission import Mission
 GROUP: Final = "synexs_async.missions"
 BUILT_IN: Final = {"team": "synexs_async.missions.team_block:TeamMission"}
 
+GYM: Final = "gym:"  # a Gymnasium environment's id follows
+
 _FILE_MODULE: Final = "mission_file_"
 _MEMBERS: Final = (
     *("name", "version", "place", "label_names", "metric_names", "batch_metrics"),
@@ -31,7 +33,7 @@ def load_mission(
 
     Args:
         source: the name of a built-in kind, or of one that an installed package offers;
-            module:object; or FILE.py:object.
+            gym: and an environment's id; module:object; or FILE.py:object.
         parameters: tables, as TOML or JSON give them; the kind's defaults where there are none.
         parameters_from: what errors call the place that they came from.
 
@@ -64,12 +66,16 @@ def with_parameters(
 def find_kind(source: str) -> Any:
     """Import what a source names; MissionError where that can't be done."""
     if source in BUILT_IN:
-        return _import(source, BUILT_IN[source])
+        return import_object(source, BUILT_IN[source])
+    if source.startswith(GYM):
+        from synexs_async.missions.gym import GymMission
+
+        return GymMission(source.removeprefix(GYM))
     if ":" in source:
-        return _import(source, source)
+        return import_object(source, source)
     for point in offered():
         if point.name == source:
-            return _import(source, point.value)
+            return import_object(source, point.value)
     listed = ", ".join((*BUILT_IN, *(point.name for point in offered())))
     raise MissionError(source, f"is not known; expected one of {listed}, or module:object")
 
@@ -103,7 +109,8 @@ def check_mission(kind: Any, source: str) -> Mission:
     return mission
 
 
-def _import(source: str, place: str) -> Any:
+def import_object(source: str, place: str) -> Any:
+    """Import module:object or FILE.py:object; MissionError, of `source`, where that fails."""
     module_name, _, path = place.rpartition(":")
     try:
         if module_name.endswith(".py"):

@@ -152,7 +152,7 @@ class PlainMission(BlockMission):
         lines = []
         for index in range(first, first + count):
             context: Context[Any] = Context(index, seed, self.values)
-            seed_global_generators(seed, index)
+            seed_global_generators(_word_of(seed, index))
             lines.append(self.line_of(context, self.function(context), identify(index)))
         return self.read(first, lines)
 
@@ -257,3 +257,7 @@ class PlainMission(BlockMission):
         if array.ndim == 1:
             return table
         return np.concatenate([table, np.zeros((1, columns), np.float32)])
+
+
+def _word_of(seed: int, index: int) -> int:
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
