@@ -4,6 +4,8 @@
 
 The bare loop is one process: `gymnasium.make`, and for each episode a reset with a seed, random
 actions, and a line of `json.dumps` with all steps. Its time begins when the environment is built.
+The lean one does without Gymnasium's checks of each step (`disable_env_checker`), as the run does,
+which checks no more than the actions of policies.
 
 The run is the real command with `--record-steps`, so that its lines hold the same steps; it writes
 batches beside them, hashes, checkpoints and flushes. Its rate is the steady one of `throughput.py`,
@@ -44,8 +46,11 @@ def main() -> None:
     rounds = []
     with scratch_folder(options.output) as scratch:
         for number in range(options.rounds):
-            bare = missions / play_bare(scratch / f"bare{number}.jsonl", missions)
-            figures = [bare]
+            bare, lean = (
+                missions / play_bare(scratch / f"bare{number}_{is_lean}.jsonl", missions, is_lean)
+                for is_lean in (False, True)
+            )
+            figures = [bare, lean]
             for workers in _WORKERS:
                 folder = RunFolder(scratch / f"run{number}_{workers}")
                 mission = ("--mission=gym:CartPole-v1", "--policy=random", "--record-steps")
@@ -56,9 +61,9 @@ def main() -> None:
 
     rounds.append([median(column) for column in zip(*rounds, strict=True)])
     names = [*(str(number) for number in range(1, len(rounds))), "median"]
-    columns = ["round", "bare loop"]
+    columns = ["round", "bare loop", "lean"]
     for workers in _WORKERS:
-        columns += [f"{workers} worker{'s' * (workers > 1)}, whole", "steady", "ratio"]
+        columns += [f"{workers} worker{'s' * (workers > 1)}, whole", "steady", "to bare"]
     show_table(
         f"CartPole episodes a second: {missions:,} episodes, steps recorded",
         columns,
@@ -69,9 +74,9 @@ def main() -> None:
     )
 
 
-def play_bare(path: Path, missions: int) -> float:
+def play_bare(path: Path, missions: int, is_lean: bool) -> float:
     """Play and write episodes in this process, and return the seconds that it took."""
-    environment = gymnasium.make("CartPole-v1", disable_env_checker=True)
+    environment = gymnasium.make("CartPole-v1", disable_env_checker=is_lean)
     space = environment.action_space
     space.seed(0)
     with clock() as elapsed, path.open("w", encoding="utf-8") as file:

@@ -11,11 +11,14 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Final
 
 import anyio
 from loguru import logger
 
 from synexs_async import RunConfig, run
+
+_PATIENCE: Final = 5.0  # seconds
 
 
 def main() -> None:
@@ -34,6 +37,8 @@ def main() -> None:
 def held() -> dict[str, object]:
     """Count what a process holds."""
     gc.collect()
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(_PATIENCE)  # anyio tells its own to end, and does not wait for it
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     descriptors = Path("/proc/self/fd")
     return {
