@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from synexs_async.missions.statistics import Count, Statistics
 from synexs_async.storage.files import replace_file
 from synexs_async.storage.journal import Mark
+
+_SUM: Final = "_sum"
 
 
 class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +64,9 @@ class JournalPoint(Struct, forbid_unknown_fields=True):
     batch_offset: Count
 
 
+Sums = dict[str, Annotated[int, Meta(ge=0)] | float]  # counts by outcome, then "<metric>_sum"
+
+
 class CheckpointFile(Struct, forbid_unknown_fields=True):
     """The content of checkpoint.json; `checksum` is of the rest, encoded as JSON."""
 
@@ -68,7 +74,7 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
     missions_completed: Count
     stats: CheckpointStats
     team_stats: dict[str, float]
-    sums: Statistics
+    sums: Sums
     logger_stats: LoggerStats
     journal: JournalPoint
     dataset_sha256: str
@@ -83,7 +89,7 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
             mark=Mark(
                 self.missions_completed, journal.offset, journal.sha256, journal.batch_offset
             ),
-            statistics=self.sums,
+            statistics=_statistics(self.sums),
             elapsed_time=self.stats.elapsed_time,
             dataset_sha256=self.dataset_sha256,
             last_batch_size=self.last_batch_size,
@@ -120,7 +126,7 @@ def content_of(
             completed=bool(checkpoint.dataset_sha256),
         ),
         team_stats=statistics.means(),
-        sums=statistics,
+        sums=_sums(statistics),
         logger_stats=LoggerStats(*(divmod(mark.missions, batch_size) if batch_size else (0, 0))),
         journal=JournalPoint(journal_file, mark.offset, mark.sha256, mark.batch_offset),
         dataset_sha256=checkpoint.dataset_sha256,
@@ -143,7 +149,24 @@ def decode_content(data: bytes, name: str) -> CheckpointFile:
         raise ValueError(f"{name} can't be read: {error}") from error
     if content.checksum != _checksum(content):
         raise ValueError(f"{name} does not match its own checksum")
+    try:
+        _statistics(content.sums)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{name} can't be read: {error}") from error
     return content
+
+
+def _sums(statistics: Statistics) -> Sums:
+    return {
+        **statistics.counts(),
+        **{f"{name}{_SUM}": total for name, total in statistics.sums.items()},
+    }
+
+
+def _statistics(sums: Sums) -> Statistics:
+    counts = {name: value for name, value in sums.items() if not name.endswith(_SUM)}
+    totals = {name.removesuffix(_SUM): value for name, value in sums.items() if name not in counts}
+    return msgspec.convert({**counts, "sums": totals}, Statistics)
 
 
 def _checksum(content: CheckpointFile) -> str:
