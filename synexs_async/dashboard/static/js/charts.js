@@ -5,12 +5,12 @@ import { duration } from "./format.js";
 
 const HEIGHT = 176;
 const MOST_ROWS = 60;
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];  // seconds
 
-/* lines: [{label, values: series => numbers, format, key: "a" | "b" | "c"}] */
+/* lines: [{label, values: series => numbers, format, axis, key: "a" | "b", filled}] */
 export class Chart {
-  constructor(title, unit, lines) {
+  constructor(title, lines) {
     this.lines = lines;
-    this.unit = unit;
     this.readout = h("p", { class: "readout" });
     this.plot = h("div", { class: "plot", "aria-hidden": "true" });
     this.table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title} as a table` });
@@ -62,7 +62,7 @@ export class Chart {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "run" }, points: { size: 7 } },
       scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.12 : 1] } },
       axes: [
-        { ...axis, size: 28, gap: 6, space: 80, values: (_, splits) => splits.map((value) => (value === 0 ? "0" : duration(value))) },
+        { ...axis, size: 28, gap: 6, space: 80, incrs: STEPS, values: (_, splits) => splits.map((value) => (value === 0 ? "0" : duration(value))) },
         { ...axis, size: 62, gap: 8, space: 36, values: (_, splits) => splits.map((value) => this.lines[0].axis(value)) },
       ],
       series: [{}, ...this.lines.map((line) => {
@@ -86,9 +86,9 @@ export class Chart {
     const parts = this.lines.map((line, place) => {
       const value = this.data[place + 1][at];
       const key = this.lines.length > 1 ? [h("span", { class: `key series-${line.key}` }), `${line.label} `] : [];
-      return h("span", null, key, h("b", null, value === null ? "–" : line.format(value)), place < this.lines.length - 1 ? "  " : "");
+      return h("span", null, key, h("b", null, value === null ? "–" : line.format(value)));
     });
-    this.readout.replaceChildren(...parts, index === null || index === undefined ? "" : ` at ${duration(this.data[0][at])}`);
+    this.readout.replaceChildren(...parts, index === null || index === undefined ? "" : h("span", null, `at ${duration(this.data[0][at])}`));
   }
 
   fillTable() {

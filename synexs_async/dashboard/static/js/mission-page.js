@@ -35,8 +35,7 @@ export async function missionPage(signal, id, text) {
     panel("What happened", timeline(record, summary)),
     panel("Steps", stepsTable(record.steps)),
     panel("Steps", trajectoryTable(record.result?.trajectory)),
-    panel("Metrics", sheet(record.metrics)),
-    panel("Result", result(record.result)),
+    h("div", { class: "pair" }, [panel("Metrics", sheet(record.metrics)), panel("Result", result(record.result))].filter(Boolean)),
     panel("Also recorded", rest.length ? sheet(Object.fromEntries(rest)) : null),
     panel("Record", h("details", null, h("summary", null, "As it stands in the journal"), h("pre", { tabindex: "0" }, JSON.stringify(record, null, 2)))),
   ].filter(Boolean);

@@ -18,7 +18,7 @@ export function missionsPanel(path, id, query, signal) {
   const groupHeading = h("th", { scope: "col", hidden: true });
   const body = h("tbody");
   const table = h("table", { class: "missions" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "mission"), h("th", { scope: "col" }, "outcome"), groupHeading, h("th", { scope: "col", class: "num" }, "simulated time"))), body);
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "mission"), h("th", { scope: "col" }, "outcome"), groupHeading, h("th", { scope: "col", class: "num" }, "duration"))), body);
   const state = h("p", { class: "muted small", "aria-live": "polite" });
   const older = h("button", { type: "button", class: "button", onclick: () => search(false) }, "Older ones");
   let before = null;

@@ -138,15 +138,14 @@ function makeOutcomes() {
     h("div", { class: "scroll" }, h("table", null, h("thead", null, headings), body)));
   let columns = "";
   const show = ({ progress: told }) => {
-    node.hidden = !told || total(told.stats) === 0;
-    if (node.hidden) return;
-    const hasGroups = Object.keys(told.groups).length > 0;
-    const name = hasGroups ? lastPart(told.group_by) : "";
-    setText(title, hasGroups ? `Outcomes by ${name}` : "Outcomes");
+    node.hidden = !told || total(told.stats) === 0 || Object.keys(told.groups).length === 0;
+    if (node.hidden) return;  // the bar above tells all there is
+    const name = lastPart(told.group_by);
+    setText(title, `Outcomes by ${name}`);
     const outcomes = shown(told.stats).map(([outcome]) => outcome);
     if (columns !== `${name} ${outcomes}`) {
       columns = `${name} ${outcomes}`;
-      headings.replaceChildren(h("th", { scope: "col" }, name || "missions"), h("th", { class: "mix-cell", "aria-hidden": "true" }),
+      headings.replaceChildren(h("th", { scope: "col" }, name), h("th", { class: "mix-cell", "aria-hidden": "true" }),
         ...outcomes.map((outcome) => h("th", { scope: "col", class: "num", data: { outcome } }, h("span", { class: "swatch" }), outcome)),
         h("th", { scope: "col", class: "num" }, "missions"));
       body.replaceChildren();
@@ -174,12 +173,12 @@ function makeCharts() {
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const axis = (value) => short.format(value);
   return [
-    new Chart("Rate", "", [{ key: "a", label: "missions/s", filled: true, axis, values: (series) => series.rate, format: (value) => `${number(value)} missions/s` }]),
-    new Chart("Loop delay", "", [{ key: "a", label: "longest", filled: true, axis: (value) => `${axis(value)} ms`, values: (series) => series.loop_lag_ms, format: (value) => `${number(value)} ms` }]),
-    new Chart("Missions", "", [
+    new Chart("Rate", [{ key: "a", label: "missions/s", filled: true, axis, values: (series) => series.rate, format: (value) => `${number(value)} missions/s` }]),
+    new Chart("Loop delay", [{ key: "a", label: "longest", filled: true, axis: (value) => `${axis(value)} ms`, values: (series) => series.loop_lag_ms, format: (value) => `${number(value)} ms` }]),
+    new Chart("Missions", [
       { key: "a", label: "in the journal", filled: true, axis, values: (series) => series.missions, format: count },
       { key: "b", label: "checkpoint", axis, values: (series) => series.checkpoint_missions, format: count }]),
-    new Chart("Memory", "", [{ key: "a", label: "main process", filled: true, axis: (value) => bytes(value), values: (series) => series.rss_bytes, format: bytes }]),
+    new Chart("Memory", [{ key: "a", label: "main process", filled: true, axis: (value) => bytes(value), values: (series) => series.rss_bytes, format: bytes }]),
   ];
 }
 
