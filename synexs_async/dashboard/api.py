@@ -32,7 +32,7 @@ from synexs_async.dashboard.views import (
     schema,
 )
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.log import LogLine, last_log_lines
+from synexs_async.monitoring.log import LEVELS, LogLine, last_log_lines
 from synexs_async.monitoring.search import Found, find_missions, read_mission
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.series import read_series
@@ -44,7 +44,6 @@ _LARGEST_INDEX: Final = 10**15
 _SEARCH_SECONDS: Final = 0.3
 _READS: Final = 4  # at once, of journals and logs
 _OUTCOMES: Final = ("success", "failure", "aborted", "error")
-_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 T = TypeVar("T")
 _encode: Final = msgspec.json.Encoder().encode
@@ -105,7 +104,7 @@ class Api:
     async def show_log(self, request: Request) -> Response:
         """Answer with a Log."""
         _, look = await self._look(request)
-        level = _choice(request, "level", _LEVELS) or "DEBUG"
+        level = _choice(request, "level", LEVELS) or "DEBUG"
         count = _number(request, "count", 1, _MOST_LINES)
         lines = await self._read(self._read_log, look.state.folder, count or 100, level)
         return answer(Log(lines))
@@ -177,7 +176,7 @@ class Api:
 
     def _read_log(self, folder: Path, count: int, level: str) -> list[LogLine]:
         logs = RunFolder(folder).logs
-        for path in (logs, *logs.glob("*.log")):
+        for path in (logs, *logs.iterdir()):
             self._runs.expect_inside(path)
         return last_log_lines(folder, count, level=level)
 

@@ -161,29 +161,29 @@ def _newest_file(run: RunFolder, per_file: int) -> int:
 
 
 def _start_of(file: BinaryIO, index: int) -> int:
-    """Find where a mission's line begins; where the file ends, if it does not hold it."""
-    size = os.fstat(file.fileno()).st_size
+    """Find where a mission's line begins; if it is not there, the next one's, or the file's end."""
 
     def number_behind(position: int) -> int:
-        """Return the number of the first record that begins at a position or behind it."""
-        _go_to_line(file, position)
-        while line := file.readline(LONGEST_LINE):
-            number = _decode_number(line)
-            if number is not None:
-                return number
-        return _BEHIND_ALL
+        return _record_behind(file, position)[1]
 
+    size = os.fstat(file.fileno()).st_size
     position = bisect_left(range(size), index, key=number_behind)
-    _go_to_line(file, position)
-    return file.tell()
+    return _record_behind(file, position)[0]
 
 
-def _go_to_line(file: BinaryIO, position: int) -> None:
-    """Go to the first line that begins at a position or behind it."""
+def _record_behind(file: BinaryIO, position: int) -> tuple[int, int]:
+    """Return where the first record begins at a position or behind it, and its mission's number."""
     file.seek(max(position - 1, 0))
     if position:
         while (part := file.readline(LONGEST_LINE)) and not part.endswith(b"\n"):
             pass
+    start = file.tell()
+    while line := file.readline(LONGEST_LINE):
+        number = _decode_number(line)
+        if number is not None:
+            return start, number
+        start += len(line)
+    return start, _BEHIND_ALL
 
 
 def _line_at(file: BinaryIO, position: int) -> bytes:
