@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from pathlib import Path
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Scope
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from synexs_async.dashboard.access import Guard
 from synexs_async.dashboard.api import Api, refuse
+from synexs_async.dashboard.pages import show_page, show_part
 from synexs_async.dashboard.runs import Runs
 from synexs_async.dashboard.stream import Streams
 from synexs_async.errors import UsageError
-
-_STATIC: Final = Path(__file__).parent / "static"
 
 
 def dashboard_app(
@@ -42,27 +36,10 @@ def dashboard_app(
     api = Api(Runs(root), streams or Streams())
     app = Starlette(
         routes=[
-            Route("/", _page),
+            Route("/", show_page),
+            Route("/static/{name:path}", show_part),
             *api.routes(),
-            Mount("/static", _Static(directory=_STATIC)),
         ],
         exception_handlers={HTTPException: refuse, UsageError: refuse},
     )
     return Guard(app, token, hosts)
-
-
-async def _page(request: Request) -> Response:
-    if not request.url.path.endswith("/"):  # mounted, and its own addresses are relative
-        return RedirectResponse(request.url.replace(path=f"{request.url.path}/"))
-    return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-class _Static(StaticFiles):
-    """Files that a browser asks for again each time, as an update may have changed them."""
-
-    def file_response(
-        self, full_path: str, stat_result: os.stat_result, scope: Scope, status_code: int = 200
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
