@@ -1,0 +1,1 @@
+"""Looking on: what a run's folder tells of the run, for monitors in this process or another."""
