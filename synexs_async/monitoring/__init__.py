@@ -1,1 +1,4 @@
-"""Looking on: what a run's folder tells of the run, for monitors in this process or another."""
+"""Watching runs from outside: how they stand, what they log, what their missions did.
+
+All of it reads what a run leaves on disk. Nothing here imports torch, or a mission's own code.
+"""
