@@ -42,6 +42,14 @@ class GrowingFile:
         """Whether it has no name any more."""
         return os.fstat(self._file.fileno()).st_nlink == 0
 
+    def is_at(self, path: Path) -> bool:
+        """Whether it is the file of this name."""
+        try:
+            there = path.stat()
+        except FileNotFoundError:
+            return False
+        return self.inode == (there.st_dev, there.st_ino)
+
     @property
     def was_cut_off(self) -> bool:
         """Whether what was read of it is not there any more."""
