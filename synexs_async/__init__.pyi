@@ -27,6 +27,9 @@ from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
+from .monitoring.log import LogLine, follow_log, last_log_lines
+from .monitoring.missions import follow_missions, last_missions
+from .monitoring.search import Found, find_missions, read_mission
 from .monitoring.state import RunState, find_runs, read_state
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
@@ -52,9 +55,11 @@ __all__ = [
     "Finished",
     "FolderError",
     "FolderInUse",
+    "Found",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
+    "LogLine",
     "Milestone",
     "Mission",
     "MissionDataset",
@@ -86,13 +91,19 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_missions",
     "find_runs",
+    "follow_log",
+    "follow_missions",
+    "last_log_lines",
+    "last_missions",
     "load_mission",
     "load_scenario",
     "mission",
     "open_run",
     "rates",
     "read_journal",
+    "read_mission",
     "read_progress",
     "read_series",
     "read_state",

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from synexs_async.dashboard.metrics import CONTENT_TYPE, metrics_of
 from synexs_async.dashboard.runs import Look, Runs
-from synexs_async.dashboard.stream import EventStream, Streams
+from synexs_async.dashboard.stream import StateStream, Streams
 from synexs_async.dashboard.views import (
     Log,
     MissionDetail,
@@ -143,15 +143,15 @@ class Api:
         record = await self._read(read, look.state.folder)
         return answer(MissionDetail(MissionSummary.of(record, _group_by(look)), record))
 
-    async def stream_runs(self, request: Request) -> EventStream:
+    async def stream_runs(self, request: Request) -> StateStream:
         """Tell each RunList that is another than the one before."""
 
         async def state() -> bytes:
             return _encode(await self._run_list())
 
-        return EventStream("runs", state, self._streams)
+        return StateStream("runs", state, self._streams)
 
-    async def stream_run(self, request: Request) -> EventStream:
+    async def stream_run(self, request: Request) -> StateStream:
         """Tell each RunNews that is another than the one before."""
         run_id, _ = await self._look(request)
 
@@ -159,7 +159,7 @@ class Api:
             look = await self._runs.look(run_id)
             return _encode(RunNews(Run.of(run_id, look.state), look.series, look.log))
 
-        return EventStream("run", state, self._streams)
+        return StateStream("run", state, self._streams)
 
     async def _run_list(self) -> RunList:
         states = await self._runs.all()

@@ -28,7 +28,7 @@ class Streams:
         self.closing = anyio.Event()
 
 
-class EventStream:
+class StateStream:
     """An answer that goes on for as long as it is listened to.
 
     There is no queue: when a client has taken in an event, it gets what is the state by then.
