@@ -51,7 +51,7 @@ def make_run(path: Path, count: int = 12, **told: Any) -> RunFolder:
     log.write_text(
         f"2026-01-31 23:59:00.000 | INFO     | starting {count} missions, seed 7\n"
         "2026-01-31 23:59:01.000 | DEBUG    | checkpoint saved\n"
-        "2026-01-31 23:59:02.000 | ERROR    | mission 3 raised\nTraceback (most recent call last)\n",
+        "2026-01-31 23:59:02.000 | ERROR    | mission 3 raised\nTraceback (most recent)\n",
         "utf-8",
     )
     return folder
@@ -81,4 +81,3 @@ def sample(number: int, reached: int) -> Sample:
         batches_written=reached // 32,
         checkpoint_missions=reached,
     )
-

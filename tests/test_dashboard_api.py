@@ -80,9 +80,12 @@ async def test_a_root_may_be_a_run_itself(root: Path) -> None:
     async with client_of(dashboard_app(root / "whole")) as client:
         (run,) = (await client.get("/api/runs")).json()["runs"]
         assert "whole" == run["name"]
-        assert 12 == (await client.get(f"/api/runs/{run['id']}")).json()["run"]["progress"][
-            "mission_total"
-        ]
+        assert (
+            12
+            == (await client.get(f"/api/runs/{run['id']}")).json()["run"]["progress"][
+                "mission_total"
+            ]
+        )
 
 
 async def test_names_that_no_address_can_hold_have_another_id(root: Path) -> None:
@@ -309,7 +312,7 @@ class TestToken:
     @pytest.mark.parametrize("cookie", ["x", TOKEN, "é", '"', "=;="])
     async def test_a_made_up_cookie_is_none(self, client: httpx.AsyncClient, cookie: str) -> None:
         """Whatever it holds."""
-        headers = {"Cookie": f"synexs_dashboard={cookie}".encode()}
+        headers = {b"Cookie": f"synexs_dashboard={cookie}".encode()}
         assert 401 == (await client.get("/api/runs", headers=headers)).status_code
 
     async def test_whether_it_is_up_is_no_secret(self, client: httpx.AsyncClient) -> None:
@@ -471,8 +474,9 @@ class TestMetrics:
         (root / "whole").rename(root / 'a "quoted"\\\nname')
         async with client_of(dashboard_app(root)) as client:
             answer = await client.get("/metrics")
-        assert "application/openmetrics-text; version=1.0.0; charset=utf-8" == (
-            answer.headers["Content-Type"]
+        assert (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            == (answer.headers["Content-Type"])
         )
         return answer.text
 

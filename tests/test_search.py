@@ -22,7 +22,7 @@ from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, s
 from synexs_async.storage.progress import read_progress, write_progress
 
 OUTCOMES = ("success", "failure", "aborted", "error")
-TIERS = ("low", "high", "7", "ünique \"one\"", "")
+TIERS = ("low", "high", "7", 'ünique "one"', "")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,12 @@ class Planned:
         """Return its record."""
         tier = int(self.tier) if self.tier.isdecimal() else self.tier
         number = {"mission_number": index, "mission_id": f"m{index}"}
-        return {**number, "padding": "failure " * self.padding, "tier": tier, "status": self.outcome}
+        return {
+            **number,
+            "padding": "failure " * self.padding,
+            "tier": tier,
+            "status": self.outcome,
+        }
 
 
 plans = st.lists(

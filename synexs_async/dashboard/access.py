@@ -125,7 +125,8 @@ def _is_open(scope: Scope) -> bool:
 
 
 def _given_token(scope: Scope) -> str:
-    return dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
+    query: str = scope["query_string"].decode("latin-1")
+    return dict(parse_qsl(query)).get("token", "")
 
 
 def _are_same(given: str, expected: bytes) -> bool:

@@ -93,7 +93,9 @@ class Runs:
             raise FolderError(path, "leads out of the folder that is shown")
 
     def _find(self) -> dict[str, RunState]:
-        return {identify(state.folder.relative_to(self.root)): state for state in find_runs(self.root)}
+        return {
+            identify(state.folder.relative_to(self.root)): state for state in find_runs(self.root)
+        }
 
     def _look_at(self, folder: Path) -> Look:
         run = RunFolder(folder)

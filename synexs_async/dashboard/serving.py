@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from asyncio import BaseTransport, TimerHandle
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -45,7 +45,9 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
         server.close()
         reason = error.strerror or str(error)
         problem = f"port {port} of {host} can't be had: {reason[0].lower()}{reason[1:]}"
-        raise UsageError(f"{problem}; choose another with --port, 0 for any that is free") from error
+        raise UsageError(
+            f"{problem}; choose another with --port, 0 for any that is free"
+        ) from error
     return server
 
 

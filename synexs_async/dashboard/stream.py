@@ -39,9 +39,7 @@ class StateStream:
         streams: those of the server.
     """
 
-    def __init__(
-        self, event: str, state: Callable[[], Awaitable[bytes]], streams: Streams
-    ) -> None:
+    def __init__(self, event: str, state: Callable[[], Awaitable[bytes]], streams: Streams) -> None:
         self._event = event.encode()
         self._state = state
         self._streams = streams

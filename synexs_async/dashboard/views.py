@@ -106,8 +106,7 @@ class Series(Struct, frozen=True):
     def of(cls, samples: list[Sample]) -> Series:
         """Turn samples into columns."""
         columns = {
-            name: [getattr(sample, name) for sample in samples]
-            for name in Sample.__struct_fields__
+            name: [getattr(sample, name) for sample in samples] for name in Sample.__struct_fields__
         }
         rate = [None, *(round(value, 2) for value in rates(samples))] if samples else []
         return cls(**columns, rate=rate)
