@@ -51,7 +51,10 @@ def main(arguments: Sequence[str]) -> int:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         ending = "?token=…" if options.token else ""
-        print(f"dashboard of {root.resolve()}: http://{shown}:{port}/{ending}  (Ctrl-C ends it)")
+        print(
+            f"dashboard of {root.resolve()}: http://{shown}:{port}/{ending}  (Ctrl-C ends it)",
+            flush=True,
+        )
         serve(root, listener, options.token)
     return 0
 

@@ -45,6 +45,9 @@ function panel(title, content) {
   return content && h("section", { class: "panel", "aria-label": title }, h("header", null, h("h2", null, title)), content);
 }
 
+/* Spaces between words that stand side by side, for those who copy or hear them. */
+const spaced = (parts) => parts.filter(Boolean).flatMap((part, place) => (place ? [" ", part] : [part]));
+
 function shownValue(value) {
   if (typeof value === "number") return number(value);
   if (value === null) return "none";
@@ -93,9 +96,9 @@ function timeline(record, summary) {
     h("span", { class: "at" }, `${at.toFixed(2)} s`), h("span", { class: "rail", "aria-hidden": "true" }), h("div", { class: "what" }, content));
   const begins = record.team_composition?.[0];
   return h("ol", { class: "timeline" },
-    begins && row("begin", record.timestamp ?? 0, h("p", { class: "line" }, h("span", { class: "role" }, begins), "begins")),
-    events.map((event) => row(event.kind, event.at, [h("p", { class: "line" }, event.line), event.note && h("p", { class: "muted small" }, event.note), chips(event.chips)])),
-    summary.duration !== null && row("end", summary.duration, h("p", { class: "line" }, "the mission ends:", h("span", { class: "role" }, summary.outcome)), { outcome: summary.outcome }));
+    begins && row("begin", record.timestamp ?? 0, h("p", { class: "line" }, h("span", { class: "role" }, begins), " begins")),
+    events.map((event) => row(event.kind, event.at, [h("p", { class: "line" }, spaced(event.line)), event.note && h("p", { class: "muted small" }, event.note), chips(event.chips)])),
+    summary.duration !== null && row("end", summary.duration, h("p", { class: "line" }, "the mission ends: ", h("span", { class: "role" }, summary.outcome)), { outcome: summary.outcome }));
 }
 
 function stepsTable(steps) {
