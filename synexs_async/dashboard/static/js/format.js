@@ -23,7 +23,7 @@ export function ago(timestamp) {
   const seconds = (Date.now() - Date.parse(timestamp)) / 1000;
   if (seconds < 3) return "just now";
   if (seconds < 86400) return `${duration(seconds < 60 ? Math.floor(seconds) : seconds).replace(/( (min|h)) .*/, "$1")} ago`;
-  return new Date(timestamp).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+  return new Date(timestamp).toLocaleDateString("en", { dateStyle: "medium" });
 }
 
 export function bytes(value) {

@@ -100,7 +100,7 @@ function makeHero() {
   const saved = h("span", { class: "saved", hidden: true });
   bar.append(saved);
   const legend = h("p", { class: "legend" });
-  const values = new Map(["Rate", "Time left", "Working time", "Loop delay", "Memory", "Batches", "Blocks waiting", "Batches waiting"].map((name) => [name, h("dd", null, "–")]));
+  const values = new Map(["Missions/s", "Time left", "Working time", "Loop delay", "Memory", "Batches", "Blocks waiting", "Batches waiting"].map((name) => [name, h("dd", null, "–")]));
   const node = h("section", { class: "panel hero", "aria-label": "Progress" },
     h("div", { class: "hero-top" }, h("p", { class: "percent" }, figure, h("small", null, "%")), of),
     bar, legend,
@@ -118,7 +118,7 @@ function makeHero() {
     saved.hidden = status === "completed" || told.checkpoint_missions === 0;
     saved.style.left = `${(100 * told.checkpoint_missions) / told.mission_total}%`;
     legend.replaceChildren(...mixLegend(told.stats), saved.hidden ? "" : h("span", { class: "mark" }, "checkpoint ", h("b", null, count(told.checkpoint_missions))));
-    set("Rate", number(told.rate_missions_per_sec), "missions/s");
+    set("Missions/s", number(told.rate_missions_per_sec));
     set("Time left", status === "running" ? duration(told.eta_seconds) : "–");
     set("Working time", duration(told.elapsed_seconds));
     set("Loop delay", number(told.loop_lag_ms), "ms");

@@ -62,5 +62,5 @@ function updateRow(row, run) {
   setText(rate.firstChild, number(told.rate_missions_per_sec));
   const isGoing = run.status === "running";
   setText(time.firstChild, isGoing ? duration(told.eta_seconds) : ago(told.timestamp));
-  setText(time.lastChild, isGoing ? "left" : `after ${duration(told.elapsed_seconds)}`);
+  setText(time.lastChild, isGoing ? "left" : `took ${duration(told.elapsed_seconds)}`);
 }
