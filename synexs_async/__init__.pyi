@@ -17,6 +17,7 @@ from .errors import (
     UsageError,
     WorkerFailed,
 )
+from .events import BatchWritten, CheckpointSaved, Event, Finished, Milestone, Stopping
 from .missions.context import Context, Outcome, Record
 from .missions.declaring import mission
 from .missions.loading import load_mission
@@ -29,28 +30,35 @@ from .missions.team_block import TeamMission
 from .monitoring.log import LogLine, follow_log, last_log_lines
 from .monitoring.missions import follow_missions, last_missions
 from .monitoring.state import RunState, find_runs, read_state
-from .runner import LiveRun, RunReport, open_run, run
+from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
 from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
 from .storage.series import Sample, rates, read_series
+from .tasks.broadcast import EventStream
 from .verification.differences import Difference
 from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
     "BatchDamaged",
+    "BatchWritten",
     "Block",
     "BlockMission",
+    "CheckpointSaved",
     "ConfigError",
     "Context",
     "Difference",
     "ErrorRecord",
+    "Event",
+    "EventStream",
+    "Finished",
     "FolderError",
     "FolderInUse",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
     "LogLine",
+    "Milestone",
     "Mission",
     "MissionDataset",
     "MissionError",
@@ -63,6 +71,7 @@ __all__ = [
     "PlainMission",
     "Progress",
     "Record",
+    "RecordStream",
     "ResumableShuffle",
     "RunConfig",
     "RunFailed",
@@ -71,6 +80,7 @@ __all__ = [
     "Sample",
     "Scenario",
     "ScenarioError",
+    "Stopping",
     "StorageFailed",
     "StreamingMissions",
     "SynexsError",
