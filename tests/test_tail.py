@@ -44,7 +44,7 @@ from synexs_async.storage.journal import JournalWriter, Layout, Mark
 from synexs_async.storage.progress import OutcomeCounts, Progress, write_progress
 
 T = TypeVar("T")
-PATIENCE = 20.0
+PATIENCE = 60.0
 SLOW = """
 import time
 from synexs_async import Context, mission
@@ -526,3 +526,26 @@ def on_terminal(folder: Path, **env: str) -> str:
             pass  # how Linux tells that nobody writes to a terminal any more
     os.close(ours)
     return shown.decode()
+
+
+def test_the_documented_program_runs(tmp_path: Path) -> None:
+    """The example of docs/monitoring.md does what it says, as it stands."""
+    folder = begun_run(tmp_path / "training_logs")
+    journal_of(folder, 40).close()
+    log_file(folder, entry("starting"), entry("checkpoint saved", "DEBUG"))
+    tell(folder, "completed")
+    (program,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "monitoring.md").read_text("utf-8"), re.DOTALL
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = shown.stdout.splitlines()
+    assert "2026-01-31 23:59:59.123 INFO starting" == lines[0]
+    assert "checkpoint saved" in lines[-2]
+    assert "5" == lines[-1]
