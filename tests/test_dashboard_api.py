@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx
 import pytest
+from conftest import ROOT
 from datasets import everything
 from monitored import SAMPLES, make_run, tell
 from starlette.applications import Starlette
@@ -237,7 +240,7 @@ async def test_answers_are_as_the_schema_says(client: httpx.AsyncClient) -> None
     }.items():
         answer = (await client.get(f"/api/runs/whole{path}")).json()
         assert list(answer) == list(definitions[name]["properties"])
-    documented = (Path(__file__).parent.parent / "docs" / "dashboard-api.md").read_text("utf-8")
+    documented = (ROOT / "docs" / "dashboard-api.md").read_text("utf-8")
     for name, definition in definitions.items():
         assert f"`{name}`" in documented
         assert all(f"`{field}`" in documented for field in definition["properties"]), name
@@ -463,6 +466,21 @@ async def test_streams_are_not_without_number(root: Path) -> None:
             assert 200 == another.status
             for listener in (*crowd, another):
                 listener.leave()
+
+
+def test_the_documented_programs_run(root: Path) -> None:
+    """The examples of docs/monitoring.md about the dashboard and its search, as they stand."""
+    (root / "whole").rename(root / "training_logs")
+    documented = (ROOT / "docs" / "monitoring.md").read_text("utf-8").partition("## Dashboard")[2]
+    programs = re.findall(r"```python\n(.*?)```", documented, re.DOTALL)
+    assert 2 == len(programs)
+    for program in programs:
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=root,
+            env={"PYTHONPATH": str(ROOT)},
+            check=True,
+        )
 
 
 class TestMetrics:
