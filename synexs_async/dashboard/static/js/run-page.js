@@ -43,7 +43,7 @@ export async function runPage(signal, id, query) {
   hero.show(run);
   outcomes.show(run);
   missions.show(run);
-  listen(`${path}/events`, "run", show, signal);
+  listen(path, "run", show, signal);
   const clock = setInterval(() => head.tick(run), 1000);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
