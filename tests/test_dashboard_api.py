@@ -109,6 +109,40 @@ async def test_one_run_is_shown_with_its_identity(client: httpx.AsyncClient) -> 
     assert 0.5 == shown["identity"]["parameters"]["medium"]["share"]
 
 
+async def test_a_run_that_has_not_told_anything_is_waiting(root: Path) -> None:
+    """It is shown all the same, with nothing to see yet."""
+    (root / "new").mkdir()
+    shutil.copy(root / "whole" / "run.json", root / "new" / "run.json")
+    async with client_of(dashboard_app(root)) as client:
+        run = (await client.get("/api/runs/new")).json()["run"]
+        assert ("waiting", None) == (run["status"], run["progress"])
+        assert [] == (await client.get("/api/runs/new/series")).json()["time"]
+        assert [] == (await client.get("/api/runs/new/log")).json()["lines"]
+        assert [] == (await client.get("/api/runs/new/missions")).json()["missions"]
+        assert 'synexs_run_status="waiting"} 1' in (await client.get("/metrics")).text
+
+
+async def test_one_run_that_is_damaged_hides_no_other(
+    client: httpx.AsyncClient, root: Path
+) -> None:
+    """A folder in the place of its progress file, or a run.json that is none."""
+    (root / "whole" / "progress.json").unlink()
+    (root / "whole" / "progress.json").mkdir()
+    (root / "notes" / "run.json").write_text("{")
+    runs = (await client.get("/api/runs")).json()["runs"]
+    assert {"whole": "waiting", "sweep~half": "interrupted"} == {
+        run["id"]: run["status"] for run in runs
+    }
+
+
+async def test_what_can_t_be_read_is_told(client: httpx.AsyncClient, root: Path) -> None:
+    """A log that is no folder is a problem of that run's, told in one line."""
+    shutil.rmtree(root / "whole" / "logs")
+    (root / "whole" / "logs").write_text("")
+    answer = await client.get("/api/runs/whole/log")
+    assert (500, "can't be read: Not a directory") == (answer.status_code, answer.json()["error"])
+
+
 async def test_the_series_is_given_in_columns(client: httpx.AsyncClient) -> None:
     """Each of the same length, with the rate since the sample before."""
     series = (await client.get("/api/runs/whole/series")).json()

@@ -184,6 +184,8 @@ class Api:
 
     def _read_log(self, folder: Path, count: int, level: str) -> list[LogLine]:
         logs = RunFolder(folder).logs
+        if not logs.exists():
+            return []  # it has not begun
         for path in (logs, *logs.iterdir()):
             self._runs.expect_inside(path)
         return last_log_lines(folder, count, level=level)
@@ -206,6 +208,8 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer why not, in one line."""
     if isinstance(error, HTTPException):
         return answer(Problem(error.detail), error.status_code)
+    if isinstance(error, OSError):
+        return answer(Problem(f"can't be read: {error.strerror}"), 500)
     text = error.problem if isinstance(error, FolderError) else str(error)
     return answer(Problem(text), 404)
 
