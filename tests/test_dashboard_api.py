@@ -397,14 +397,17 @@ async def test_a_crowd_costs_one_look_at_the_disk(
     assert ["whole"] == looks
 
 
+def scope_of(path: str) -> dict[str, Any]:
+    """Return what a server makes of a request."""
+    head = {"type": "http", "method": "GET", "scheme": "http", "http_version": "1.1"}
+    return {**head, "path": path, "root_path": "", "query_string": b"", "headers": []}
+
+
 class Listener:
     """Somebody who listens to an event stream, at the level of ASGI."""
 
     def __init__(self, path: str) -> None:
-        self._scope = {
-            "type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [],
-            "scheme": "http", "root_path": "", "http_version": "1.1",
-        }  # fmt: skip
+        self._scope = scope_of(path)
         self._leaves = anyio.Event()
         self._may_take = anyio.Semaphore(0)
         self.status = 0
@@ -477,6 +480,28 @@ async def test_a_slow_page_skips_to_the_latest_state(root: Path) -> None:
             assert [15] == seen
             slow.leave()
             quick.leave()
+
+
+@pytest.mark.parametrize("path", ["/api/events", "/static/js/main.js"])
+async def test_who_takes_nothing_in_is_dropped(
+    root: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The connection is given up, and that is no failure of the server's."""
+    monkeypatch.setattr("synexs_async.dashboard.access._PATIENCE", 0.05)
+    parts = []
+
+    async def never_gone() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def take_only_the_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+        parts.append(message)
+
+    with anyio.fail_after(10):
+        await dashboard_app(root)(scope_of(path), never_gone, take_only_the_head)
+    assert ["http.response.start"] == [part["type"] for part in parts]
 
 
 async def test_streams_are_not_without_number(root: Path) -> None:

@@ -38,6 +38,10 @@ _NEEDS_TOKEN: Final = (
 )
 
 
+class _Dawdler(Exception):
+    """The client does not take in its answer."""
+
+
 class Guard:
     """Lets through what may be asked, and no answer that nobody takes in.
 
@@ -67,8 +71,10 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
                 if cookie:
                     headers.append("Set-Cookie", cookie)
-            with anyio.fail_after(_PATIENCE):
+            with anyio.move_on_after(_PATIENCE) as taken_in:
                 await send(message)
+            if taken_in.cancelled_caught:
+                raise _Dawdler
 
         answer = self._refusal(scope)
         if answer is None and self._token is not None and not _is_open(scope):
@@ -80,7 +86,7 @@ class Guard:
                 )
         try:
             await (answer or self._app)(scope, receive, send_on)
-        except TimeoutError:
+        except* _Dawdler:
             pass  # the server drops a connection whose answer is not finished
 
     def _refusal(self, scope: Scope) -> Response | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -104,7 +105,8 @@ class Api:
         def read() -> bytes:
             return _encode(Series.of(read_series(look.state.folder)))
 
-        return _json(await self._memory.get((run_id, "series"), look.series, read))
+        with _told_of_failures():
+            return _json(await self._memory.get((run_id, "series"), look.series, read))
 
     async def show_log(self, request: Request) -> Response:
         """Answer with a Log."""
@@ -115,7 +117,8 @@ class Api:
         def read() -> bytes:
             return _encode(Log(self._read_log(look.state.folder, count or 100, level)))
 
-        return _json(await self._memory.get((run_id, "log", count, level), look.log, read))
+        with _told_of_failures():
+            return _json(await self._memory.get((run_id, "log", count, level), look.log, read))
 
     async def find_missions(self, request: Request) -> Response:
         """Answer with a MissionList."""
@@ -192,7 +195,8 @@ class Api:
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Read from the disk, a few at once, so that no one's questions take all threads."""
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._reads)
+        with _told_of_failures():
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=self._reads)
 
 
 def answer(content: Any, status: int = 200) -> Response:
@@ -208,10 +212,17 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer why not, in one line."""
     if isinstance(error, HTTPException):
         return answer(Problem(error.detail), error.status_code)
-    if isinstance(error, OSError):
-        return answer(Problem(f"can't be read: {error.strerror}"), 500)
     text = error.problem if isinstance(error, FolderError) else str(error)
     return answer(Problem(text), 404)
+
+
+@contextmanager
+def _told_of_failures() -> Iterator[None]:
+    """Make an answer of what the disk has to say."""
+    try:
+        yield
+    except OSError as error:
+        raise HTTPException(500, f"can't be read: {error.strerror}") from error
 
 
 def _group_by(look: Look) -> str:
