@@ -1,0 +1,102 @@
+"""The little of SVG that the charts need: elements, scales, axes.
+
+Colours and strokes are the style sheet's (`page.css`): elements bear classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from synexs_async.report.distributions import round_step
+from synexs_async.report.wording import short, text
+
+WIDTH: Final = 340
+HEIGHT: Final = 190
+LEFT, RIGHT, TOP, BOTTOM = 42.0, 330.0, 10.0, 160.0  # of the area that data is drawn in
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Brings values between `low` and `high` to between `start` and `end`, in pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Return where a value lies."""
+        span = self.high - self.low
+        share = (value - self.low) / span if span else 0.5
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, most: int) -> list[float]:
+        """Return round numbers within the scale."""
+        span = self.high - self.low
+        if not span > 0:
+            return [self.low]
+        step = round_step(span / most)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [float(f"{step * place:.12g}") for place in range(first, last + 1)]
+
+
+def across(low: float, high: float) -> Scale:
+    """Return the scale of the x axis."""
+    return Scale(low, high, LEFT, RIGHT)
+
+
+def upward(high: float) -> Scale:
+    """Return the scale of the y axis, from 0 to a round number from `high` on."""
+    step = round_step(high / 4) if high > 0 else 0.25
+    return Scale(0.0, step * math.ceil(high / step - 1e-9) or 1.0, BOTTOM, TOP)
+
+
+def element(name: str, *children: str, **attributes: str | float) -> str:
+    """Return an element; children are markup, and `_` in names of attributes stands for `-`."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
+        for key, value in attributes.items()
+    )
+    return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
+
+
+def chart(title: str, *children: str, width: int = WIDTH, height: int = HEIGHT) -> str:
+    """Return a picture that says to those who can't see it what it shows."""
+    return element(
+        "svg",
+        *children,
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_label=title,
+    )
+
+
+def axes(x: Scale, y: Scale, x_labels: Sequence[tuple[float, str]], x_title: str) -> str:
+    """Return lines at round heights, and what stands below and beside the data."""
+    parts = []
+    for tick in y.ticks(4):
+        height = y(tick)
+        parts.append(element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=height, y2=height))
+        parts.append(label(LEFT - 6, height + 4, short(tick), anchor="end"))
+    for value, words in x_labels:
+        parts.append(label(x(value), BOTTOM + 14, words))
+    parts.append(element("line", class_="axis", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM))
+    parts.append(label((LEFT + RIGHT) / 2, BOTTOM + 28, x_title, kind="axis-title"))
+    return "".join(parts)
+
+
+def label(x: float, y: float, words: str, *, anchor: str = "middle", kind: str = "tick") -> str:
+    """Return words in a chart."""
+    return element("text", text(words), class_=kind, x=x, y=y, text_anchor=anchor)
+
+
+def path(points: Sequence[tuple[float, float]]) -> str:
+    """Return the `d` of a line through points."""
+    return "M" + "L".join(f"{_value(x)} {_value(y)}" for x, y in points)
+
+
+def _value(value: str | float) -> str:
+    return text(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
