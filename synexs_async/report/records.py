@@ -22,9 +22,7 @@ _METRICS: Final = 24
 _FIELDS: Final = ("mission_number", "status", "duration", "metrics", "decisions")
 _FURTHER: Final = "further"
 _UNITS: Final = {"_ms": "ms", "_seconds": "s", "_bytes": "bytes"}
-_TEAM_FIELDS: Final = ("mission_number", "status", "duration", "metrics", "decisions")
-_FURTHER: Final = "further"
-_UNITS: Final = {"overhead": "bytes/s"}
+_TEAM_UNITS: Final = {"overhead": "bytes/s"}
 _SUCCESS, _OTHER = ENDINGS.index("success"), ENDINGS.index("other")
 
 
