@@ -14,14 +14,14 @@ from synexs_async.report.svg import (
     axes,
     chart,
     element,
-    label,
     path,
     upward,
 )
-from synexs_async.report.wording import duration, number, percent, plural, short, text
+from synexs_async.report.wording import number, percent, plural, short, text
 
 _BAR_WIDTH: Final = 1000
 _STRIP: Final = Scale(-4.0, 4.0, 6.0, 154.0)  # standard errors
+_WIDEST_BAR: Final = 40.0
 _BAND: Final = 1.96
 _PAUSE_SECONDS: Final = 2.0
 
@@ -60,7 +60,8 @@ def deviation_strip(deviation: float | None) -> str:
     start, end = _STRIP(-_BAND), _STRIP(_BAND)
     parts = [
         element("rect", class_="band", x=start, y=1, width=end - start, height=16, rx=3),
-        element("line", class_="axis", x1=_STRIP(0), x2=_STRIP(0), y1=1, y2=17),
+        element("line", class_="axis", x1=_STRIP(-4), x2=_STRIP(4), y1=middle, y2=middle),
+        element("line", class_="axis", x1=_STRIP(0), x2=_STRIP(0), y1=3, y2=15),
     ]
     place = _STRIP.high if deviation is None else min(max(deviation, _STRIP.low), _STRIP.high)
     is_outside = deviation is None or abs(deviation) > _BAND
@@ -74,13 +75,13 @@ def histogram(name: str, spread: Distribution) -> str:
     edges = spread.edges
     totals = [sum(counts) for counts in zip(*spread.counts.values(), strict=True)]
     x, y = across(edges[0], edges[-1]), upward(max(totals))
-    gap = 1.0 if len(totals) > 1 else 0.0
+    is_whole = edges[0] % 1 == 0.5  # bins of whole numbers have their edges between these
     bars = []
     for place, total in enumerate(totals):
         if not total:
             continue
         left, right = x(edges[place]), x(edges[place + 1])
-        width, below, parts = max(right - left - gap, 0.5), 0, []
+        width, below, parts = min(max(right - left - 1, 0.5), _WIDEST_BAR), 0, []
         for ending in ENDINGS:
             count = spread.counts.get(ending, [0] * len(totals))[place]
             if count:
@@ -89,7 +90,7 @@ def histogram(name: str, spread: Distribution) -> str:
                     element(
                         "rect",
                         class_=ending,
-                        x=left + gap / 2,
+                        x=(left + right - width) / 2,
                         y=top,
                         width=width,
                         height=y(below) - top,
@@ -103,8 +104,8 @@ def histogram(name: str, spread: Distribution) -> str:
         f"{name}: half of the missions lie between {number(spread.p25)} and "
         f"{number(spread.p75)} {spread.unit}, the median is {number(spread.median)}"
     )
-    ticks = [(tick, short(tick)) for tick in x.ticks(6)]
-    return chart(words, axes(x, y, ticks, spread.unit), *bars)
+    ticks = [(tick, short(tick)) for tick in x.ticks(5) if not is_whole or tick == int(tick)]
+    return chart(words, axes(x, y, ticks, "missions"), *bars)
 
 
 def confidence_chart(confidence: Confidence) -> str:
@@ -137,12 +138,14 @@ def confidence_chart(confidence: Confidence) -> str:
     ticks = [(tick, f"{tick:g}") for tick in x.ticks(5)]
     return chart(
         "Share of missions that succeed, by the mean confidence of their decisions",
-        axes(x, y, ticks, "mean confidence of a mission's decisions"),
+        axes(x, y, ticks, "share that succeeds"),
         *parts,
     )
 
 
-def time_chart(words: str, moments: Sequence[Moment], lines: Sequence[Line]) -> str:
+def time_chart(
+    words: str, y_title: str, moments: Sequence[Moment], lines: Sequence[Line]
+) -> str:
     """Return how something went over the run's working time, on a scale that begins at 0."""
     drawn = [
         [(of.elapsed_seconds, value) for of in moments if (value := read(of)) is not None]
@@ -160,8 +163,8 @@ def time_chart(words: str, moments: Sequence[Moment], lines: Sequence[Line]) -> 
             parts.append(element("path", class_=f"line {kind}", d=path(places)))
     unit, seconds = _time_unit(x.high)
     of_unit = Scale(x.low / seconds, x.high / seconds, x.start, x.end)
-    ticks = [(tick * seconds, short(tick)) for tick in of_unit.ticks(6)]
-    return chart(words, axes(x, y, ticks, f"working time, {unit}"), *parts)
+    ticks = [(tick * seconds, f"{short(tick)} {unit}") for tick in of_unit.ticks(5)]
+    return chart(words, axes(x, y, ticks, y_title), *parts)
 
 
 def resumed_at(moments: Sequence[Moment]) -> list[float]:
@@ -176,5 +179,5 @@ def resumed_at(moments: Sequence[Moment]) -> list[float]:
 
 def _time_unit(seconds: float) -> tuple[str, float]:
     if seconds < 180:
-        return "seconds", 1.0
-    return ("minutes", 60.0) if seconds < 10_800 else ("hours", 3600.0)
+        return "s", 1.0
+    return ("min", 60.0) if seconds < 10_800 else ("h", 3600.0)

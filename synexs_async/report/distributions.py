@@ -13,7 +13,7 @@ from synexs_async.report.figures import ENDINGS, Distribution
 
 Numbers = npt.NDArray[np.float64]
 
-_BINS: Final = 24
+_BINS: Final = 36
 _LARGEST: Final = 1e150  # the square of which is finite
 _FAR: Final = 1.5  # times the middle 98%: values that are further away would flatten all others
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -72,7 +72,7 @@ def round_step(width: float) -> float:
 
 
 def _edges(values: Numbers) -> Numbers:
-    """Return the edges of about 24 bins, at round numbers; of whole numbers, between them."""
+    """Return the edges of 18 to 36 bins, at round numbers; of whole numbers, between them."""
     lowest, highest = _limits(values)
     whole = bool((values == np.floor(values)).all()) and highest < 2**53
     width = (highest - lowest) / _BINS

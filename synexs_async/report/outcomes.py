@@ -37,7 +37,7 @@ def check_expected(expected: Expected) -> dict[str, dict[str, float]]:
 def mix_of_all(counts: OutcomeCounts, expected: Expected) -> Mix:
     """Return the mix of all missions."""
     together = {
-        outcome: math.fsum(outcomes.get(outcome, 0.0) for outcomes in expected.values())
+        outcome: _rounded(math.fsum(outcomes.get(outcome, 0.0) for outcomes in expected.values()))
         for outcome in EXPECTABLE
     }
     return _mix(counts, together if expected else {})
@@ -50,7 +50,9 @@ def mix_of_groups(groups: Mapping[str, OutcomeCounts], expected: Expected) -> di
     for name in dict.fromkeys(names):
         outcomes = expected.get(name, {})
         share = math.fsum(outcomes.values())
-        given = {outcome: outcomes.get(outcome, 0.0) / share for outcome in EXPECTABLE if share}
+        given = {
+            outcome: _rounded(outcomes.get(outcome, 0.0) / share) for outcome in EXPECTABLE if share
+        }
         mixes[name] = _mix(groups[name], given)
     return mixes
 
@@ -67,6 +69,11 @@ def wilson_interval(count: int, missions: int) -> tuple[float, float]:
         0.0 if not count else max(centre - half, 0.0),
         1.0 if count == missions else min(centre + half, 1.0),
     )
+
+
+def _rounded(probability: float) -> float:
+    """Return a sum of probabilities without what rounding has added to it."""
+    return min(round(probability, 12), 1.0)
 
 
 def _mix(counts: OutcomeCounts, expected: Mapping[str, float]) -> Mix:

@@ -20,6 +20,7 @@ from synexs_async.report.charts import (
 from synexs_async.report.figures import (
     ENDINGS,
     Confidence,
+    ConfidenceBin,
     Distribution,
     Figures,
     Mix,
@@ -27,10 +28,12 @@ from synexs_async.report.figures import (
     Share,
 )
 from synexs_async.report.svg import element
-from synexs_async.report.wording import duration, number, percent, plural, text, title
+from synexs_async.report.wording import duration, number, percent, plural, signed, text, title
+from synexs_async.storage.folder import MISSIONS_PER_FILE
 
 _GROUPS_SHOWN: Final = 24
 _PARAMETERS_SHOWN: Final = 200
+_TABLES_SIDE_BY_SIDE: Final = 6
 _LONGEST_VALUE: Final = 200  # characters
 _MEGABYTE: Final = 1e6
 _STATUS: Final = {
@@ -190,15 +193,18 @@ def _expected(figures: Figures) -> str:
     outside = within.count(False)
     verdict = (
         f"All {len(within)} shares differ from the expected ones by no more than chance explains."
-        if not outside
-        else f"{outside} of {len(within)} shares {'lies' if outside == 1 else 'lie'} further from "
-        "the expected one than chance takes 95 runs of 100; that happens to about one in 20."
     )
+    if outside:
+        verdict = (
+            f"{outside} of {len(within)} shares {'differs' if outside == 1 else 'differ'} from the "
+            f"expected by more than chance explains in 95 of 100 runs. By chance alone, about "
+            f"{len(within) / 20:.1f} would."
+        )
     table = (
-        "<table><thead><tr><th scope='col'>Outcome</th><th scope='col'>Observed"
+        "<div class='wide'><table><thead><tr><th scope='col'>Outcome</th><th scope='col'>Observed"
         "<span class='more'> and its 95% range</span></th><th scope='col'>Expected</th>"
         "<th scope='col'>Deviation<span class='more'> in standard errors</span></th></tr></thead>"
-        f"{bodies}</table>"
+        f"{bodies}</table></div>"
     )
     note = (
         "A dot in the shaded part is a deviation that chance explains: 95 of 100 lie there. The "
@@ -209,18 +215,22 @@ def _expected(figures: Figures) -> str:
 
 def _compared(outcome: str, share: Share, missions: int) -> str:
     assert share.share is not None
-    assert share.low is not None
-    assert share.high is not None
     assert share.expected is not None
-    observed = percent(share.share, missions)
-    between = f"{percent(share.low, missions)} to {percent(share.high, missions)}"
-    told = "never expected" if share.deviation is None else f"{share.deviation:+.1f}"
+    told = "never expected" if share.deviation is None else signed(share.deviation)
     return (
         f'<tr><th scope="row"><span class="key {outcome}"></span>{outcome}</th>'
-        f'<td>{observed} <span class="more">{between}</span></td>'
+        f"<td>{percent(share.share, missions)} {_between(share, missions)}</td>"
         f"<td>{percent(share.expected, missions)}</td>"
-        f'<td class="deviation">{deviation_strip(share.deviation)}<span>{told}</span></td></tr>'
+        f'<td><div class="deviation">{deviation_strip(share.deviation)}<span>{told}</span></div>'
+        "</td></tr>"
     )
+
+
+def _between(of: Share | ConfidenceBin, missions: int) -> str:
+    assert of.low is not None
+    assert of.high is not None
+    low = percent(of.low, missions).removesuffix("%")
+    return f'<span class="more">{low}\N{EN DASH}{percent(of.high, missions)}</span>'
 
 
 def _distributions(figures: Figures) -> str:
@@ -240,7 +250,9 @@ def _distributions(figures: Figures) -> str:
 
 
 def _spread(name: str, of: Distribution) -> str:
-    unit = f" ({of.unit})" if of.unit else ""
+    heading = title(name)
+    if of.unit and not heading.endswith(of.unit):
+        heading += f" ({of.unit})"
     told = (
         f"median <b>{number(of.median)}</b>, mean {number(of.mean)}; 90% between "
         f"{number(of.p05)} and {number(of.p95)}"
@@ -249,7 +261,7 @@ def _spread(name: str, of: Distribution) -> str:
         told += f"; {far:,} further out, between {number(of.minimum)} and {number(of.maximum)}"
     if of.left_out:
         told += f"; {of.left_out:,} too large to be shown"
-    return _panel(title(name) + unit, histogram(title(name), of), f"{told}")
+    return _panel(heading, histogram(heading, of), told)
 
 
 def _confidence(confidence: Confidence | None) -> str:
@@ -257,8 +269,7 @@ def _confidence(confidence: Confidence | None) -> str:
         return ""
     rows = "".join(
         f"<tr><th scope='row'>{of.confidence:.2f}</th><td>{of.missions:,}</td>"
-        f"<td>{percent(of.success_share, of.missions)} <span class='more'>"
-        f"{percent(of.low, of.missions)} to {percent(of.high, of.missions)}</span></td></tr>"
+        f"<td>{percent(of.success_share, of.missions)} {_between(of, of.missions)}</td></tr>"
         for of in confidence.bins
     )
     table = (
@@ -267,10 +278,10 @@ def _confidence(confidence: Confidence | None) -> str:
         f"range</span></th></tr></thead><tbody>{rows}</tbody></table>"
     )
     panel = _panel(
-        "Share of missions that succeed",
+        "Successes by mean confidence",
         confidence_chart(confidence),
-        "dot: larger for more missions; line through it: 95% range; dashed: as many succeed as "
-        "are confident",
+        "Larger dots stand for more missions, lines through them for the 95% range. On the dashed "
+        "line as many succeed as the confidence says.",
     )
     body = f'<div class="beside">{panel}{table}</div>'
     return _section("Do confident missions succeed?", _correlation(confidence) + body)
@@ -291,39 +302,44 @@ def _timeline(moments: list[Moment]) -> str:
     if len(moments) < 2 or moments[0].elapsed_seconds == moments[-1].elapsed_seconds:
         return ""
     last = moments[-1]
-    panels: list[tuple[str, str, list[Line]]] = [
+    panels: list[tuple[str, str, str, list[Line]]] = [
         (
-            "Missions",
-            f"{last.missions:,} in the journal, {last.checkpoint_missions:,} behind a checkpoint",
+            "Missions and checkpoints",
+            "missions",
+            f'<span class="key first"></span>{last.missions:,} in the journal; '
+            f'<span class="key second"></span>{last.checkpoint_missions:,} behind a checkpoint',
             [
                 ("first", lambda moment: moment.missions),
                 ("second", lambda moment: moment.checkpoint_missions),
             ],
         ),
         (
-            "Speed (missions a second)",
-            f"{_range([of.missions_per_second for of in moments])} a second",
+            "Speed",
+            "missions a second",
+            f"{_range([of.missions_per_second for of in moments])} missions a second",
             [("first", lambda moment: moment.missions_per_second)],
         ),
         (
-            "Longest delay of the event loop (ms)",
+            "Longest delays of the event loop",
+            "ms",
             f"{_range([of.loop_lag_ms for of in moments])} ms",
             [("first", lambda moment: moment.loop_lag_ms)],
         ),
         (
-            "Memory of the main process (MB)",
+            "Memory of the main process",
+            "MB",
             f"{_range([of.rss_bytes / _MEGABYTE for of in moments])} MB",
             [("first", lambda moment: moment.rss_bytes / _MEGABYTE)],
         ),
     ]
     drawn = "".join(
-        _panel(name, time_chart(f"{name} over the run's working time: {told}", moments, lines), told)
-        for name, told, lines in panels
+        _panel(name, time_chart(f"{name} over working time", unit, moments, lines), told)
+        for name, unit, told, lines in panels
     )
-    notes = ["Of the missions, the lighter line is what a checkpoint holds."]
+    notes = "Over the working time of all sessions."
     if resumed_at(moments):
-        notes.append("Dashed: the run was away, and went on later.")
-    return _section("How the run went", f'<div class="panels">{drawn}</div>', " ".join(notes))
+        notes += " A dotted upright line is where the run was away, and went on later."
+    return _section("How the run went", f'<div class="panels two">{drawn}</div>', notes)
 
 
 def _range(values: list[float | None]) -> str:
@@ -341,11 +357,9 @@ def _identity(figures: Figures) -> str:
         "Last checkpoint": f"{run.checkpoint_missions:,} missions",
         "Batch size": identity.batch_size,
         "Sequence length": identity.sequence_length,
-        "Journal": "one file" if identity.mission_files == "single" else "10,000 missions a file",
+        "Journal files": f"{plural(MISSIONS_PER_FILE[identity.mission_files], 'mission')} each",
         "Team id": run.team_id,
     }
-    if identity.mission_files == "single":
-        facts["Journal"] = "one mission a file"
     listed = "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in facts.items())
     digest = (
         f"<p>Digest of the data set <code>{text(run.dataset_sha256)}</code></p>"
@@ -363,25 +377,53 @@ def _identity(figures: Figures) -> str:
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
-    rows = list(_flat(parameters))
-    if not rows:
+    if not parameters:
         return ""
+    columns = _columns(parameters)
+    head = ""
+    if columns:
+        names = "".join(f"<th scope='col'>{text(name)}</th>" for name in parameters)
+        head = f"<thead><tr><td></td>{names}</tr></thead>"
+        rows = [(key, [table[key] for table in parameters.values()]) for key in columns]
+    else:
+        rows = [(name, [value]) for name, value in _flat(parameters)]
     shown = "".join(
-        f"<tr><th scope='row'>{text(name)}</th><td>{text(value)}</td></tr>"
-        for name, value in rows[:_PARAMETERS_SHOWN]
+        f"<tr><th scope='row'>{text(name)}</th>"
+        + "".join(f"<td>{text(_value(value))}</td>" for value in values)
+        + "</tr>"
+        for name, values in rows[:_PARAMETERS_SHOWN]
     )
     more = len(rows) - _PARAMETERS_SHOWN
     note = f"<p class='note'>{more:,} more stand in run.json.</p>" if more > 0 else ""
-    return f"<h3>Parameters</h3><table class='parameters'><tbody>{shown}</tbody></table>{note}"
+    table = f"<table class='parameters'>{head}<tbody>{shown}</tbody></table>"
+    return f"<h3>Parameters</h3><div class='wide'>{table}</div>{note}"
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _columns(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the keys that all of a few tables share, which can stand side by side; else none."""
+    tables = list(parameters.values())
+    if not 2 <= len(tables) <= _TABLES_SIDE_BY_SIDE:
+        return []
+    if not all(isinstance(table, Mapping) and table.keys() == tables[0].keys() for table in tables):
+        return []
+    return list(tables[0])
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
     else:
+        yield name, value
+
+
+def _value(value: Any) -> str:
+    """Return a parameter as text: a list of simple values without its brackets."""
+    if isinstance(value, list) and value and not any(isinstance(of, list | dict) for of in value):
+        shown = ", ".join(map(_value, value))
+    else:
         shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        yield name, shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]} …"
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]} …"
 
 
 def _footer(figures: Figures) -> str:

@@ -14,8 +14,8 @@ from synexs_async.report.distributions import round_step
 from synexs_async.report.wording import short, text
 
 WIDTH: Final = 340
-HEIGHT: Final = 190
-LEFT, RIGHT, TOP, BOTTOM = 42.0, 330.0, 10.0, 160.0  # of the area that data is drawn in
+HEIGHT: Final = 192
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 324.0, 24.0, 172.0  # of the area that data is drawn in
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,20 @@ def element(name: str, *children: str, **attributes: str | float) -> str:
     return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
 
 
-def chart(title: str, *children: str, width: int = WIDTH, height: int = HEIGHT) -> str:
+def chart(title: str, *children: str) -> str:
     """Return a picture that says to those who can't see it what it shows."""
     return element(
         "svg",
         *children,
-        viewBox=f"0 0 {width} {height}",
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_label=title,
     )
 
 
-def axes(x: Scale, y: Scale, x_labels: Sequence[tuple[float, str]], x_title: str) -> str:
-    """Return lines at round heights, and what stands below and beside the data."""
-    parts = []
+def axes(x: Scale, y: Scale, x_labels: Sequence[tuple[float, str]], y_title: str) -> str:
+    """Return lines at round heights, and what stands below, beside and above the data."""
+    parts = [label(0, 11, y_title, anchor="start")]
     for tick in y.ticks(4):
         height = y(tick)
         parts.append(element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=height, y2=height))
@@ -84,13 +84,12 @@ def axes(x: Scale, y: Scale, x_labels: Sequence[tuple[float, str]], x_title: str
     for value, words in x_labels:
         parts.append(label(x(value), BOTTOM + 14, words))
     parts.append(element("line", class_="axis", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM))
-    parts.append(label((LEFT + RIGHT) / 2, BOTTOM + 28, x_title, kind="axis-title"))
     return "".join(parts)
 
 
-def label(x: float, y: float, words: str, *, anchor: str = "middle", kind: str = "tick") -> str:
+def label(x: float, y: float, words: str, *, anchor: str = "middle") -> str:
     """Return words in a chart."""
-    return element("text", text(words), class_=kind, x=x, y=y, text_anchor=anchor)
+    return element("text", text(words), class_="label", x=x, y=y, text_anchor=anchor)
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:

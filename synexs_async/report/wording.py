@@ -18,8 +18,10 @@ def number(value: float) -> str:
     """Return a number with about four digits: 1,234 or 0.01235."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    if 1e-4 <= abs(value) < 1e7:
-        return f"{float(f'{value:.4g}'):,}"
+    if 1e3 <= abs(value) < 1e7:
+        return f"{value:,.0f}"
+    if 1e-4 <= abs(value) < 1e3:
+        return f"{value:.4g}"
     return f"{value:.3e}"
 
 
@@ -51,6 +53,12 @@ def title(name: str) -> str:
     """Return the name of a number as a title: `mean_latency_ms` as "Mean latency"."""
     words = name.removesuffix("_ms").removesuffix("_seconds").replace("_", " ").strip() or name
     return words[0].upper() + words[1:]
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, and one digit behind the point."""
+    shown = f"{value:+.1f}"
+    return "0.0" if float(shown) == 0 else shown.replace("-", "\N{MINUS SIGN}")
 
 
 def plural(count: int, noun: str) -> str:
