@@ -28,6 +28,7 @@ from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
 from .monitoring.state import RunState, find_runs, read_state
+from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
 from .storage.journal import read_journal
@@ -99,4 +100,5 @@ __all__ = [
     "run",
     "simulate_mission",
     "verify_run",
+    "write_report",
 ]

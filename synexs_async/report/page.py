@@ -203,7 +203,7 @@ def _expected(figures: Figures) -> str:
     table = (
         "<div class='wide'><table><thead><tr><th scope='col'>Outcome</th><th scope='col'>Observed"
         "<span class='more'> and its 95% range</span></th><th scope='col'>Expected</th>"
-        "<th scope='col'>Deviation<span class='more'> in standard errors</span></th></tr></thead>"
+        "<th scope='col'>Off by<span class='more'> so many standard errors</span></th></tr></thead>"
         f"{bodies}</table></div>"
     )
     note = (
@@ -295,7 +295,7 @@ def _correlation(confidence: Confidence) -> str:
     words = f"Missions that are surer of their decisions succeed {how}"
     if abs(value) < 0.05:
         words = "How sure missions are of their decisions hardly tells whether they succeed"
-    return f'<p class="verdict">{words} (correlation {value:+.2f}).</p>'
+    return f'<p class="verdict">{words} (correlation {signed(value, 2)}).</p>'
 
 
 def _timeline(moments: list[Moment]) -> str:

@@ -55,10 +55,10 @@ def title(name: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def signed(value: float) -> str:
-    """Return a number with its sign, and one digit behind the point."""
-    shown = f"{value:+.1f}"
-    return "0.0" if float(shown) == 0 else shown.replace("-", "\N{MINUS SIGN}")
+def signed(value: float, digits: int = 1) -> str:
+    """Return a number with its sign, and so many digits behind the point."""
+    shown = f"{value:+.{digits}f}"
+    return shown[1:] if float(shown) == 0 else shown.replace("-", "\N{MINUS SIGN}")
 
 
 def plural(count: int, noun: str) -> str:
