@@ -13,10 +13,10 @@ def main(arguments: Sequence[str]) -> int:
     """Write the report, and say where."""
     parser = command_parser(
         "report",
-        "Write report.html, a page to look at, and report.json, the same figures for programs, into\n"
-        "a run's folder: how its missions ended and whether that is what was to be expected, how\n"
-        "they differ, and how the run went. A run that is finished, interrupted or going on may be\n"
-        "reported; one that the command line has run to its end has a report already.",
+        "Write report.html, a page to look at, and report.json, the same figures for programs,\n"
+        "into a run's folder: how its missions ended and whether that was to be expected, how\n"
+        "they differ, and how the run went. A run that is finished, interrupted or going on may\n"
+        "be reported; one that ended under the command line has a report already.",
         f"{COMMAND} report training_logs",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")

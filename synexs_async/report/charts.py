@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from synexs_async.report.figures import ENDINGS, Confidence, Distribution, Mix, Moment
@@ -74,8 +75,9 @@ def histogram(name: str, spread: Distribution) -> str:
     """Return how a number is spread, each bar divided by outcome."""
     edges = spread.edges
     totals = [sum(counts) for counts in zip(*spread.counts.values(), strict=True)]
-    x, y = across(edges[0], edges[-1]), upward(max(totals))
-    is_whole = edges[0] % 1 == 0.5  # bins of whole numbers have their edges between these
+    is_whole = edges[0] % 1 == edges[1] % 1 == 0.5  # then bins lie around whole numbers
+    x = across(edges[0], edges[-1], is_whole=is_whole)
+    y = upward(max(totals), is_whole=True)
     bars = []
     for place, total in enumerate(totals):
         if not total:
@@ -104,7 +106,7 @@ def histogram(name: str, spread: Distribution) -> str:
         f"{name}: half of the missions lie between {number(spread.p25)} and "
         f"{number(spread.p75)} {spread.unit}, the median is {number(spread.median)}"
     )
-    ticks = [(tick, short(tick)) for tick in x.ticks(5) if not is_whole or tick == int(tick)]
+    ticks = [(tick, short(tick)) for tick in x.ticks(5)]
     return chart(words, axes(x, y, ticks, "missions"), *bars)
 
 
@@ -123,9 +125,7 @@ def confidence_chart(confidence: Confidence) -> str:
             element(
                 "g",
                 element("title", text(hint)),
-                element(
-                    "line", class_="whisker", x1=place, x2=place, y1=y(of.low), y2=y(of.high)
-                ),
+                element("line", class_="whisker", x1=place, x2=place, y1=y(of.low), y2=y(of.high)),
                 element(
                     "circle",
                     class_="success",
@@ -143,16 +143,15 @@ def confidence_chart(confidence: Confidence) -> str:
     )
 
 
-def time_chart(
-    words: str, y_title: str, moments: Sequence[Moment], lines: Sequence[Line]
-) -> str:
+def time_chart(words: str, y_title: str, moments: Sequence[Moment], lines: Sequence[Line]) -> str:
     """Return how something went over the run's working time, on a scale that begins at 0."""
     drawn = [
         [(of.elapsed_seconds, value) for of in moments if (value := read(of)) is not None]
         for _, read in lines
     ]
     x = across(moments[0].elapsed_seconds, moments[-1].elapsed_seconds)
-    y = upward(max((value for points in drawn for _, value in points), default=0.0))
+    highest = max((value for points in drawn for _, value in points), default=0.0)
+    y = upward(highest, is_whole=y_title == "missions")
     parts = [
         element("line", class_="resumed", x1=x(at), x2=x(at), y1=TOP, y2=BOTTOM)
         for at in resumed_at(moments)
@@ -171,7 +170,7 @@ def resumed_at(moments: Sequence[Moment]) -> list[float]:
     """Return at which working times the run was away in between, as the clock tells."""
     return [
         later.elapsed_seconds
-        for earlier, later in zip(moments, moments[1:], strict=False)
+        for earlier, later in pairwise(moments)
         if later.time - earlier.time
         > later.elapsed_seconds - earlier.elapsed_seconds + _PAUSE_SECONDS
     ]

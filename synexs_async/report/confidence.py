@@ -55,5 +55,6 @@ def _confidence(decision: Any) -> float | None:
     value = decision.get("confidence")
     if value is None and isinstance(content := decision.get("content"), dict):
         value = content.get("confidence")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= 1 else None  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None

@@ -13,9 +13,11 @@ from synexs_async.report.figures import ENDINGS, Distribution
 
 Numbers = npt.NDArray[np.float64]
 
+_TINY: Final = 1e-9
 _BINS: Final = 36
 _LARGEST: Final = 1e150  # the square of which is finite
 _FAR: Final = 1.5  # times the middle 98%: values that are further away would flatten all others
+_QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -50,13 +52,19 @@ class Values:
         for place, ending in enumerate(ENDINGS):
             of_ending = bins[inside & (endings == place)]
             counts[ending] = np.bincount(of_ending, minlength=len(edges) - 1).tolist()
-        quantiles = np.quantile(values, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)).tolist()
+        minimum, p05, p25, median, p75, p95, maximum = np.quantile(values, _QUANTILES).tolist()
         return Distribution(
-            unit,
-            len(values),
-            float(values.mean()),
-            float(values.std()),
-            *quantiles,
+            unit=unit,
+            missions=len(values),
+            mean=float(values.mean()),
+            standard_deviation=float(values.std()),
+            minimum=minimum,
+            p05=p05,
+            p25=p25,
+            median=median,
+            p75=p75,
+            p95=p95,
+            maximum=maximum,
             edges=edges.tolist(),
             counts={ending: of for ending, of in counts.items() if any(of)},
             below=int((bins < 0).sum()),
@@ -74,18 +82,17 @@ def round_step(width: float) -> float:
 def _edges(values: Numbers) -> Numbers:
     """Return the edges of 18 to 36 bins, at round numbers; of whole numbers, between them."""
     lowest, highest = _limits(values)
-    whole = bool((values == np.floor(values)).all()) and highest < 2**53
+    is_whole = bool((values == np.floor(values)).all()) and max(-lowest, highest) < 2**53
     width = (highest - lowest) / _BINS
-    tiniest = max(abs(lowest), abs(highest)) * 1e-9  # what floats can tell apart with ease
-    if width <= tiniest:
-        margin = 0.5 if whole else max(abs(lowest) * 0.05, 0.05)
+    if width <= max(abs(lowest), abs(highest)) * _TINY:
+        margin = 0.5 if is_whole else max(abs(lowest) * 0.05, 0.05)
         return np.array([lowest - margin, highest + margin])
-    step = max(round_step(width), 1.0) if whole else round_step(width)
-    if whole:
-        step = math.ceil(step)
-        first, last = math.floor(lowest / step), math.floor(highest / step) + 1
-        return np.arange(first, last + 1) * step - 0.5
-    first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
+    step = round_step(width)
+    if is_whole:
+        step = float(math.ceil(step))
+        first, behind = math.floor(lowest / step), math.floor(highest / step) + 1
+        return np.array([number * step - 0.5 for number in range(first, behind + 1)])
+    first, last = math.floor(lowest / step + _TINY), math.ceil(highest / step - _TINY)
     edges = [float(f"{step * number:.12g}") for number in range(first, last + 1)]
     return np.array([min(edges[0], lowest), *edges[1:-1], max(edges[-1], highest)])
 

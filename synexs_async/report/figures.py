@@ -192,4 +192,3 @@ class Figures(Struct, frozen=True):
     confidence: Confidence | None
     timeline: list[Moment]
     format_version: int = FORMAT_VERSION
-

@@ -83,9 +83,7 @@ def _mix(counts: OutcomeCounts, expected: Mapping[str, float]) -> Mix:
         "aborted": counts.abort_count,
     }
     ended = sum(by_name.values())
-    shares = {
-        name: _share(count, ended, expected.get(name)) for name, count in by_name.items()
-    }
+    shares = {name: _share(count, ended, expected.get(name)) for name, count in by_name.items()}
     return Mix(ended + counts.error_count, counts.error_count, shares)
 
 

@@ -1,4 +1,4 @@
-"""Which of a journal's records a report reads: all of a small run's, evenly spread chunks of others.
+"""Which of a journal's records a report reads: all of a small run's, of others evenly spread ones.
 
 A chunk begins where its first mission would lie if all lines of the file were as long. So it is
 found without reading what lies before it, and is the same whenever the same journal is read.

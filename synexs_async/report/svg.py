@@ -20,12 +20,16 @@ LEFT, RIGHT, TOP, BOTTOM = 40.0, 324.0, 24.0, 172.0  # of the area that data is 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Brings values between `low` and `high` to between `start` and `end`, in pixels."""
+    """Brings values between `low` and `high` to between `start` and `end`, in pixels.
+
+    Where they are whole numbers, so are the ticks.
+    """
 
     low: float
     high: float
     start: float
     end: float
+    is_whole: bool = False
 
     def __call__(self, value: float) -> float:
         """Return where a value lies."""
@@ -38,20 +42,25 @@ class Scale:
         span = self.high - self.low
         if not span > 0:
             return [self.low]
-        step = round_step(span / most)
+        step = self._step(span / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [float(f"{step * place:.12g}") for place in range(first, last + 1)]
 
+    def _step(self, least: float) -> float:
+        return math.ceil(round_step(least)) if self.is_whole else round_step(least)
 
-def across(low: float, high: float) -> Scale:
+
+def across(low: float, high: float, *, is_whole: bool = False) -> Scale:
     """Return the scale of the x axis."""
-    return Scale(low, high, LEFT, RIGHT)
+    return Scale(low, high, LEFT, RIGHT, is_whole)
 
 
-def upward(high: float) -> Scale:
+def upward(high: float, *, is_whole: bool = False) -> Scale:
     """Return the scale of the y axis, from 0 to a round number from `high` on."""
     step = round_step(high / 4) if high > 0 else 0.25
-    return Scale(0.0, step * math.ceil(high / step - 1e-9) or 1.0, BOTTOM, TOP)
+    if is_whole:
+        step = math.ceil(step)
+    return Scale(0.0, max(math.ceil(high / step - 1e-9), 1) * step, BOTTOM, TOP, is_whole)
 
 
 def element(name: str, *children: str, **attributes: str | float) -> str:
