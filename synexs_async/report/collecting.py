@@ -91,7 +91,7 @@ def collect(folder: RunFolder, mission: Mission | None = None) -> Figures:
         sample=Sample(records.missions, sample.is_whole, sample.chunks, sample.damaged),
         outcomes=Outcomes(
             group_by,
-            are_groups_sampled=bool(group_by and not counted.groups),
+            are_groups_sampled=bool(group_by) and not (counted.groups or sample.is_whole),
             all=mix_of_all(counted.outcomes, expected),
             groups=mix_of_groups(counted.groups or records.groups(), expected),
         ),

@@ -94,7 +94,7 @@ class Outcomes(Struct, frozen=True):
 
     Attributes:
         group_by: the path of the field in a record that groups are the values of; "" for none.
-        are_groups_sampled: whether groups were counted in the sample alone.
+        are_groups_sampled: whether groups were counted in the sample alone, which is not all.
     """
 
     group_by: str

@@ -39,7 +39,7 @@ def outcomes_section(figures: Figures) -> str:
 def expected_section(figures: Figures) -> str:
     """Hold each share against the expected one."""
     outcomes = figures.outcomes
-    bodies, compared = "", []
+    bodies, compared = "", list[Share]()
     for name, mix in {"All missions": outcomes.all, **outcomes.groups}.items():
         shares = {
             outcome: share
