@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 from synexs_async.cli import COMMAND, COMMANDS, Parser
 from synexs_async.commands.mission_options import add_parameter_options, read_parameters
 from synexs_async.config import OPTIONS, LogLevel, RunConfig
-from synexs_async.errors import RunFailed, UsageError, leaves_of
+from synexs_async.errors import RunFailed, StorageFailed, UsageError, leaves_of
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -257,8 +257,10 @@ class _Running:
             try:
                 page = await anyio.to_thread.run_sync(self._write_report, abandon_on_cancel=True)
                 self._console.say(f"  report    {page}")
-            except Exception as error:  # of the disk, or of what a mission kind expects
-                self._console.say(f"  no report: {str(error) or type(error).__name__}")
+            except OSError as error:
+                self._console.say(f"  no report: {StorageFailed(error)}")
+            except Exception as error:  # a kind's own code says what it expects of its outcomes
+                self._console.say(f"  no report: {type(error).__name__}: {error}")
         self.report_abandoned = self._reporting.cancelled_caught
 
     def _write_report(self) -> Path:
