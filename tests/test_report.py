@@ -413,6 +413,9 @@ class TestExpectations:
         assert {} == with_kind["distributions"]
         assert "2 of 2 shares differ" in page_of(path).text
 
+        (path / "report.json").write_bytes(b"[" * 5000)
+        assert {} == report_of(path)["expected_outcomes"]
+
 
 class TestPage:
     """The page is one file that can be handed on."""

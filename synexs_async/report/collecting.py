@@ -70,7 +70,8 @@ def collect(folder: RunFolder, mission: Mission | None = None) -> Figures:
     checkpoint = _read_checkpoint(folder)
     identity, progress = state.identity, state.progress
     if mission is None and identity.mission in BUILT_IN:
-        mission = load_mission(identity.mission, identity.parameters)
+        built_in = load_mission(identity.mission, identity.parameters)
+        mission = built_in if built_in.version == identity.mission_version else None
     group_by = progress.group_by if progress else ""
     if not group_by and mission is not None:
         group_by = mission.group_by
@@ -148,20 +149,23 @@ def _expected(
     try:
         earlier = msgspec.json.decode(folder.report_figures.read_bytes(), type=_EarlierReport)
         return check_expected(earlier.expected_outcomes) if earlier.run.identity == identity else {}
-    except (OSError, ValueError):  # there is none, or somebody's own
-        return {}
+    except (OSError, ValueError, RecursionError, msgspec.DecodeError):
+        return {}  # there is none, or somebody's own
 
 
 def _run(
     state: RunState, checkpoint: Checkpoint, counted: Counted, folder: RunFolder
 ) -> RunFigures:
     progress, seconds = state.progress, counted.elapsed_seconds
-    is_complete = state.status == "completed" and checkpoint.mark.missions == counted.missions
+    status: str = state.status
+    if progress is None and counted.missions:  # whatever became of the progress file
+        status = "completed" if checkpoint.dataset_sha256 else "lost"
+    is_complete = status == "completed" and checkpoint.mark.missions == counted.missions
     return RunFigures(
         name=os.fsencode(state.name).decode(errors="replace"),
         team_id=state.team_id,
         identity=state.identity,
-        status=state.status,
+        status=status,
         missions=counted.missions,
         total=max(progress.mission_total if progress else 0, counted.missions),
         elapsed_seconds=seconds,

@@ -51,7 +51,6 @@ class Records:
         self._groups: dict[str, Counter[str]] = {}
         self._values = {"duration": Values()}
         self._further: dict[str, None] = {}
-        self._endings: Counter[str] = Counter()
         self.missions = 0
         self.confidences = Confidences()
 
@@ -60,7 +59,6 @@ class Records:
         self.missions += 1
         status = record.status
         ending = ENDINGS.index(status) if status in ENDINGS else _OTHER
-        self._endings[status] += 1
         self._values["duration"].add(record.duration, ending)
         if isinstance(record.metrics, dict):
             for name, value in record.metrics.items():
@@ -72,12 +70,8 @@ class Records:
 
     @property
     def further_metrics(self) -> list[str]:
-        """The names of metrics that are too many to be shown."""
+        """The names of metrics that are too many to be shown, as many as are shown."""
         return list(self._further)
-
-    def counts(self) -> OutcomeCounts:
-        """Return how these missions ended."""
-        return _outcome_counts(self._endings)
 
     def groups(self) -> dict[str, OutcomeCounts]:
         """Return how they ended, by group."""
