@@ -63,6 +63,8 @@ def _spread(name: str, of: Distribution) -> str:
         f"median <b>{number(of.median)}</b>, mean {number(of.mean)}; 90% between "
         f"{number(of.p05)} and {number(of.p95)}"
     )
+    if of.minimum == of.maximum:
+        told = f"always <b>{number(of.minimum)}</b>"
     if far := of.below + of.above:
         told += f"; {far:,} further out, between {number(of.minimum)} and {number(of.maximum)}"
     if of.left_out:
