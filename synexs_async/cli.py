@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths need not be text that it knows
+    if "" not in sys.path:
+        sys.path.append("")  # a mission in the current folder, under the installed script too
     name = _MAIN_JOB
     if arguments and arguments[0] in COMMANDS:
         name, *arguments = arguments

@@ -8,18 +8,23 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from builders import layout_in
 from conftest import ROOT, Command
 from datasets import data_set, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synexs_async import MissionError, ParameterError
+from synexs_async import FolderError, MissionError, ParameterError, RunConfig
+from synexs_async.config import identity_of
 from synexs_async.missions.gym import GymMission, episode_seeds
 from synexs_async.missions.gym_spaces import plain
 from synexs_async.missions.loading import load_mission
 from synexs_async.missions.mission import Block
+from synexs_async.storage.folder import RunFile, settle
+from synexs_async.verification.replay import replay_of_run
 
 SEED = 5
 CART_POLE, NASIM, ODD = "gym:CartPole-v1", "gym:nasim:TinyPO-v0", "gym:gym_worlds:Odd-v0"
@@ -184,6 +189,34 @@ def test_a_line_that_tells_another_episode_is_refused(damage: str) -> None:
     (line,) = mission.simulate(SEED, 0, 1).lines
     with pytest.raises(ValueError, match="is not reproducible: episode 0"):
         mission.read(0, [line.replace(damage.encode(), damage.encode() + b"1")])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "problem"),
+    [
+        ("CartPole-v1", {"policy": "random", "max_steps": 9}, None),
+        ("gym_worlds:Odd-v0", {"policy": "random"}, "say where it is found"),
+        ("CartPole-v1", {"policy": "gym_worlds:lean"}, "say where it is found"),
+        ("CartPole-v1", {"policy": "random", "make": {"x": "m:Env-v0"}}, "say where it is found"),
+    ],
+)
+def test_a_folder_s_word_runs_no_module(
+    tmp_path: Path, name: str, parameters: dict[str, Any], problem: str | None
+) -> None:
+    """A run of an installed environment with random actions is read without `--mission`."""
+    whole = load(f"gym:{name}", **{k: v for k, v in parameters.items() if k != "make"})
+    identity = identity_of(RunConfig(mission=whole, seed=SEED), whole)
+    identity = msgspec.structs.replace(
+        identity, parameters=identity.parameters | {"make": parameters.get("make", {})}
+    )
+    layout = layout_in(tmp_path, missions_per_file=10_000)
+    settle(layout.folder, RunFile(identity, "tests"))
+    layout.file(0).write_bytes(b"".join(whole.simulate(SEED, 0, 2).lines))
+    if problem is None:
+        assert replay_of_run(tmp_path, 1).journal.endswith("the same record, byte for byte")
+    else:
+        with pytest.raises(FolderError, match=problem):
+            replay_of_run(tmp_path, 1)
 
 
 def test_the_number_of_workers_cant_be_seen(command: Command, tmp_path: Path) -> None:
