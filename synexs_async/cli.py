@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         _complain(str(error))
         return 1
+    except KeyboardInterrupt:  # of a command that has nothing to finish in order
+        return 130
     except BrokenPipeError:  # nobody reads on, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

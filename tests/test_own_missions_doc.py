@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -70,16 +71,42 @@ def test_the_tutorial_s_steps_work(tmp_path: Path) -> None:
 def test_the_script_finds_what_lies_in_the_current_folder(tmp_path: Path) -> None:
     """`synexs-async`, as pip installs it, takes module:object as `python -m synexs_async` does."""
     (tmp_path / "coin.py").write_text(NAMED["coin.py"])
-    script = Path(sysconfig.get_path("scripts")) / "synexs-async"
 
     def run(*arguments: str) -> int:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.call([script, *arguments], cwd=tmp_path, env=environment)
+        with script(tmp_path, *arguments) as process:
+            process.communicate(timeout=100)
+        return process.returncode
 
     assert 0 == run("--mission", "coin:coin", "--missions", "10", "--output", "run")
     assert 0 == run("replay", "3", "--output", "run", "--mission", "coin:coin")
     assert 0 == run("verify", "run", "--mission", "coin:coin")
     assert 2 == run("verify", "run")
+
+
+def test_ctrl_c_of_the_script_is_quiet(tmp_path: Path) -> None:
+    """A command that has nothing to finish ends with 130, and without a traceback."""
+    (tmp_path / "slow.py").write_text(
+        "import time\n\nfrom synexs_async import mission\n\n\n"
+        "@mission()\ndef slow(ctx):\n    print('begun', flush=True)\n    time.sleep(100)\n"
+    )
+    with script(tmp_path, "replay", "0", "--mission", "slow:slow") as process:
+        assert process.stdout is not None
+        assert "begun\n" == process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, problems = process.communicate(timeout=100)
+    assert (130, "") == (process.returncode, problems)
+
+
+def script(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the script in a folder."""
+    return subprocess.Popen(
+        [Path(sysconfig.get_path("scripts")) / "synexs-async", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("file", EXAMPLES)
