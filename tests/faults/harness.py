@@ -24,7 +24,7 @@ import msgspec
 from datasets import data_set, index_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TIMEOUT: Final = 100  # seconds that no healthy session of these small runs takes
+TIMEOUT: Final = 300  # seconds that no healthy session takes, though others use the machine
 KILLED: Final = -9
 
 Extent = Literal["short", "long"]

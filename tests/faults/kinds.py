@@ -20,7 +20,7 @@ from starts import chain
 
 _LAYOUT: Final = ("--seed", "21", "--batch-size", "16", "--sequence-length", "6")
 _CHAINS: Final = 5
-_KILLS_A_CHAIN: Final = 12
+_KILLS_A_CHAIN: Final = 10
 _KILLS: Final = ("kill", "kill-after", "kill-torn", "kill-workers")
 _WORKER_KILLS: Final = ("kill", "kill-after", "kill-main")
 
@@ -42,14 +42,14 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind("plain missions", "tests/plain_missions.py:walk", 400, 10_000),
-    Kind("async missions", "tests/async_missions.py:shuffled", 400, 10_000),
-    Kind("CartPole-v1", "gym:CartPole-v1", 400, 5_000),
-    Kind("CartPole-v1, steps recorded", "gym:CartPole-v1 --record-steps", 400, 5_000),
+    Kind("plain missions", "tests/plain_missions.py:walk", 400, 5_000),
+    Kind("async missions", "tests/async_missions.py:shuffled", 400, 5_000),
+    Kind("CartPole-v1", "gym:CartPole-v1", 400, 3_000),
+    Kind("CartPole-v1, steps recorded", "gym:CartPole-v1 --record-steps", 400, 3_000),
     Kind("CartPole-v1, a policy", "gym:CartPole-v1 --policy tests/gym_worlds.py:lean", 400, 2_000),
-    Kind("NASim Tiny", "gym:nasim:TinyPO-v0", 40, 3_000),
-    Kind("NASim Small", "gym:nasim:SmallPO-v0 --max-steps 200", 40, 2_000),
-    Kind("NASim Medium", "gym:nasim:MediumPO-v0 --max-steps 200", 40, 2_000),
+    Kind("NASim Tiny", "gym:nasim:TinyPO-v0 --max-steps 100", 40, 2_000),
+    Kind("NASim Small", "gym:nasim:SmallPO-v0 --max-steps 100", 40, 2_000),
+    Kind("NASim Medium", "gym:nasim:MediumPO-v0 --max-steps 100", 40, 2_000),
 )
 
 
