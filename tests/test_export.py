@@ -250,7 +250,7 @@ def test_a_run_without_missions_is_refused(tmp_path: Path) -> None:
         open_source(layout.folder.path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(values=st.lists(documents, min_size=1, max_size=6))
 def test_any_json_comes_back(values: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever stands in the records, of however mixed kinds, one schema holds it."""
