@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
-_NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {"duration": []})
+_NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {})
 
 
 class Flushing:
