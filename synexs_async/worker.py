@@ -41,6 +41,7 @@ from synexs_async.storage.protocol import (
 
 _PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
 _MOST_PRINTED: Final = 1000  # bytes a mission
+_SIMULATED_TOGETHER: Final = 32  # missions; a block of each would cost a tenth of a short mission
 
 
 def main() -> None:
@@ -106,6 +107,9 @@ class Simulator:
             sys.stdout.reconfigure(write_through=True, errors="backslashreplace")
         self._setup = setup
         self._mission = load_mission(setup.mission, setup.parameters)
+        self._together = self._mission.block_size
+        if setup.timeout is None:
+            self._together = max(self._together, _SIMULATED_TOGETHER)
 
     def serve(self, request: Simulate | Read) -> Simulated:
         """Simulate missions, or read their lines again."""
@@ -114,18 +118,27 @@ class Simulator:
             return Simulated([self._pack(part) for part in parts])
         packed: list[SimulatedBlock | Raised] = []
         printed = {}
-        end = request.first + request.count
-        for first in range(request.first, end, self._mission.block_size):
-            count = min(self._mission.block_size, end - first)
-            if self._setup.timeout is not None:
-                signal.setitimer(signal.ITIMER_REAL, self._setup.timeout * count)
-            parts = simulate_parts(self._mission, self._setup.seed, first, count)
-            packed += [self._pack(part) for part in parts]
-            if self._setup.timeout is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            if text := self._take_printed():
+        first, end = request.first, request.first + request.count
+        while first < end:
+            count = min(self._together, end - first)
+            parts = self._simulate(first, count)
+            text = self._take_printed()
+            if count > self._mission.block_size and (text or len(parts) > 1):
+                self._together = self._mission.block_size
+                continue  # whatever is told of a mission is told of it alone
+            packed += map(self._pack, parts)
+            if text:
                 printed[first] = text
+            first += count
         return Simulated(packed, printed)
+
+    def _simulate(self, first: int, count: int) -> list[Block | Raised]:
+        if self._setup.timeout is not None:
+            signal.setitimer(signal.ITIMER_REAL, self._setup.timeout * count)
+        parts = list(simulate_parts(self._mission, self._setup.seed, first, count))
+        if self._setup.timeout is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return parts
 
     def _pack(self, part: Block | Raised) -> SimulatedBlock | Raised:
         if isinstance(part, Raised):
