@@ -8,11 +8,13 @@ rather than a child of `multiprocessing`, which would run a host's main module a
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from typing import BinaryIO, Final
@@ -40,6 +42,7 @@ from synexs_async.storage.protocol import (
 )
 
 _PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
+_PIPE_BYTES: Final = 1 << 20  # the most that Linux gives to any user
 _MOST_PRINTED: Final = 1000  # bytes a mission
 _SIMULATED_TOGETHER: Final = 32  # missions; a block of each would cost a tenth of a short mission
 
@@ -50,6 +53,8 @@ def main() -> None:
     _end_with_parent()
     requests = sys.stdin.buffer
     replies = os.fdopen(os.dup(1), "wb")
+    for stream in (requests, replies):
+        _widen(stream)
     os.dup2(2, 1)  # a library that prints must not speak into the replies
     first = _read(requests)
     if first is None:
@@ -80,6 +85,13 @@ def _end_with_parent() -> None:
     """Let the system kill us when our parent ends, even in the middle of a batch, or stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _widen(pipe: BinaryIO) -> None:
+    """Let a pipe hold a whole frame, so that neither side wakes the other in the middle of it."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # as much as the system allows
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _write_or_check(setup: Setup, request: BatchRows | BatchCheck) -> Reply:

@@ -25,7 +25,7 @@ from synexs_async.tasks.watermark import Watermark
 if TYPE_CHECKING:
     from loguru import Logger
 
-_SECONDS_A_CALL: Final = 0.05  # long beside what handing it over costs, short for a stop to wait
+_SECONDS_A_CALL: Final = 0.15  # with the wait for the one before; what it costs the loop is 1 ms
 _MOST_A_CALL: Final = 256  # missions
 _CALLS_AHEAD: Final = 4  # for each call at work, finished ones that may wait for an earlier one
 
