@@ -257,12 +257,15 @@ class Player:
     def __init__(self, environment: str, parameters: GymParameters, parameters_from: str) -> None:
         self._policy = _policy(parameters.policy, parameters_from)
         self._parameters = parameters
-        self._environment = _build(environment, parameters.make)
-        self._space = self._environment.action_space
+        built = _build(environment, parameters.make)
+        self._environment, self._time_limit = _unwrap(built)
+        limits = (self._time_limit, parameters.max_steps)
+        self._most_steps = min(filter(None, limits), default=None)
+        self._space = built.action_space
         name = f"{GYM}{environment}"
-        self.observations = Flattener("observation", self._environment.observation_space, name)
+        self.observations = Flattener("observation", built.observation_space, name)
         self.actions = Flattener("action", self._space, name)
-        spec = self._environment.spec
+        spec = built.spec
         self.description: dict[str, Any] = {
             "id": spec.id,
             "max_episode_steps": spec.max_episode_steps,
@@ -277,7 +280,7 @@ class Player:
         at_random = random_actions(space)
         context = policy and Context(index, seed << _SEED_BITS | action_seed, self._parameters)
         keep_observation, keep_action = self.observations.flatten, self.actions.flatten
-        limit = self._parameters.max_steps
+        limit = self._most_steps
         observation, info = self._environment.reset(seed=seed)
         observations = [keep_observation(observation)]
         actions: list[Any] = []
@@ -303,7 +306,7 @@ class Player:
             np.array(actions),
             rewards,
             bool(terminated),
-            bool(truncated),
+            bool(truncated) or len(rewards) == self._time_limit,
             info,
         )
 
@@ -409,3 +412,18 @@ def _build(environment: str, arguments: Mapping[str, Any]) -> Any:
     except (Exception, SystemExit) as error:  # whatever an environment does when it is built
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise MissionError(name, f"can't be built ({reason})") from error
+
+
+def _unwrap(environment: Any) -> tuple[Any, int | None]:
+    """Take the wrappers off that a player stands in for; return the limit of steps beside it.
+
+    It counts steps, and resets before the first: each wrapper would be one more call a step.
+    """
+    from gymnasium.wrappers import OrderEnforcing, TimeLimit
+
+    limit = None
+    if type(environment) is TimeLimit:
+        limit, environment = environment.spec.max_episode_steps, environment.env
+    if type(environment) is OrderEnforcing:
+        environment = environment.env
+    return environment, limit
