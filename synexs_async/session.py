@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _BLOCKS_IN_FLIGHT: Final = 16
+_PATIENCE: Final = 0.5  # seconds; another writer takes more to import torch
 READ_AHEAD: Final = 4096  # missions that a run may be ahead of whoever reads its records
 
 
@@ -130,6 +131,7 @@ class Session:
             config.worker_count,
             Setup.of(folder.path, prepared.run_file.identity, prepared.mission),
             log.warning,
+            patience=_PATIENCE,
         )
         self._simulators: WorkerPool | None = None
         if prepared.mission.place != "loop":
