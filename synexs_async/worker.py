@@ -133,12 +133,13 @@ class Simulator:
         first, end = request.first, request.first + request.count
         while first < end:
             count = min(self._together, end - first)
-            parts = self._simulate(first, count)
+            simulated = self._simulate(first, count)
             text = self._take_printed()
-            if count > self._mission.block_size and (text or len(parts) > 1):
+            if text or len(simulated) > 1:  # such missions are told of one by one
                 self._together = self._mission.block_size
-                continue  # whatever is told of a mission is told of it alone
-            packed += map(self._pack, parts)
+            if text and count > self._together:
+                continue
+            packed += map(self._pack, simulated)
             if text:
                 printed[first] = text
             first += count

@@ -421,9 +421,9 @@ def _unwrap(environment: Any) -> tuple[Any, int | None]:
     """
     from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-    limit = None
+    limit, spec = None, environment.spec
     if type(environment) is TimeLimit:
-        limit, environment = environment.spec.max_episode_steps, environment.env
+        limit, environment = spec.max_episode_steps, environment.env
     if type(environment) is OrderEnforcing:
         environment = environment.env
     return environment, limit
