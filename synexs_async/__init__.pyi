@@ -33,8 +33,8 @@ from .monitoring.state import RunState, find_runs, read_state
 from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
-from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .storage.records import read_journal
 from .storage.series import Sample, rates, read_series
 from .tasks.broadcast import EventStream
 from .verification.differences import Difference

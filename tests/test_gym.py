@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from synexs_async import FolderError, MissionError, ParameterError, RunConfig, r
 from synexs_async.cli import main
 from synexs_async.config import identity_of
 from synexs_async.missions.gym import GymMission, episode_seeds
-from synexs_async.missions.gym_spaces import plain
+from synexs_async.missions.gym_spaces import plain, random_actions
 from synexs_async.missions.loading import load_mission
 from synexs_async.missions.mission import Block
 from synexs_async.storage.folder import RunFile, settle
@@ -165,6 +166,27 @@ def test_max_steps_cut_an_episode() -> None:
     assert ("aborted", 3) == (record["status"], record["metrics"]["length"])
     assert not record["result"]["terminated"]
     assert not record["result"]["truncated"]
+
+
+def test_the_environments_own_limit_cuts_an_episode() -> None:
+    """Its last step is truncated, as Gymnasium's own wrapper would have it."""
+    mission = load(CART_POLE, make={"max_episode_steps": 4}, record_steps=True)
+    result = json.loads(mission.simulate(SEED, 0, 1).lines[0])["result"]
+    assert (4, False, True) == (result["length"], result["terminated"], result["truncated"])
+    assert [False, False, False, True] == result["trajectory"]["truncations"]
+    assert 4 == result["environment"]["max_episode_steps"]
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "kind"),
+    [(2, 0, np.int64), (6, -3, np.int64), (2**40, 1, np.int64), (5, 0, np.int32), (9, 0, np.uint8)],
+)
+def test_random_actions_are_those_of_the_space(size: int, start: int, kind: Any) -> None:
+    """However many are drawn at once, they are what sampling one by one gives."""
+    from gymnasium.spaces import Discrete
+
+    ours, own = (Discrete(size, seed=SEED, start=start, dtype=kind) for _ in range(2))
+    assert [int(own.sample()) for _ in range(150)] == list(islice(random_actions(ours), 150))
 
 
 def test_a_policy_acts() -> None:
