@@ -530,8 +530,9 @@ async def test_streams_are_not_without_number(root: Path) -> None:
 def test_the_documented_programs_run(root: Path) -> None:
     """The examples of docs/monitoring.md about the dashboard and its search, as they stand."""
     (root / "whole").rename(root / "training_logs")
-    documented = (ROOT / "docs" / "monitoring.md").read_text("utf-8").partition("## Dashboard")[2]
-    programs = re.findall(r"```python\n(.*?)```", documented, re.DOTALL)
+    documented = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    section = documented.partition("\n## Dashboard\n")[2].partition("\n## ")[0]
+    programs = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert 2 == len(programs)
     for program in programs:
         subprocess.run(
