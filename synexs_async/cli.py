@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "missions": "list the mission kinds that are there",
     "doctor": "find out whether a mission of one's own is reproducible",
     "scenario": "print the built-in scenario",
+    "watch": "show how runs stand, live, in the terminal",
     "export": "write a run's records as Parquet, or as a Minari data set",
 }
 _MAIN_JOB: Final = "run"

@@ -1,0 +1,87 @@
+"""The log of a run as it grows, from a chosen level up."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, RichLog, Static
+
+from synexs_async.monitoring.log import LogLine, follow_log
+from synexs_async.monitoring.state import RunState
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+_STYLES: Final = {
+    "DEBUG": "dim",
+    "INFO": "bold",
+    "WARNING": "yellow",
+    "ERROR": "bold red",
+    "CRITICAL": "bold red",
+}
+_LINES_BEFORE: Final = 500
+_MOST_LINES: Final = 5_000
+
+
+class LogScreen(Screen[None]):
+    """Shows the last lines of a run's log, and follows it until it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f", "next_level", "Level"),
+        Binding("escape,l", "leave", "Back"),
+        Binding("end", "to_end", "Follow"),
+    ]
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__()
+        self._state = state
+        self._level = "INFO"
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(id="title")
+        yield RichLog(max_lines=_MOST_LINES, wrap=True, min_width=20)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self._begin()
+
+    def action_next_level(self) -> None:
+        """Show the log from the next level up."""
+        self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
+        self._begin()
+
+    def action_to_end(self) -> None:
+        """Go to the last line, and stay there as others come."""
+        self.query_one(RichLog).scroll_end(animate=False)
+
+    def action_leave(self) -> None:
+        """Go back to the runs."""
+        self.dismiss()
+
+    def _begin(self) -> None:
+        self.query_one(RichLog).clear()
+        told = ("  ", f"{self._level} and above" if self._level != "DEBUG" else "all levels")
+        title = Content.assemble(("Log of ", "bold"), (self._state.name, "bold"), *told)
+        self.query_one("#title", Static).update(title)
+        self.run_worker(self._follow(), exclusive=True)
+
+    async def _follow(self) -> None:
+        log = self.query_one(RichLog)
+        lines = follow_log(
+            self._state.folder, last=_LINES_BEFORE, level=self._level, keep=True
+        )
+        async for line in lines:
+            log.write(_drawn(line))
+
+
+def _drawn(line: LogLine) -> Text:
+    return Text.assemble(
+        (f"{line.timestamp[11:]} ", "dim"),
+        (f"{line.level:<8} ", _STYLES.get(line.level, "")),
+        line.message,
+    )
