@@ -26,10 +26,12 @@ from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
+from .monitoring.state import RunState, find_runs, read_state
 from .runner import LiveRun, RunReport, open_run, run
 from .shuffle import ResumableShuffle
 from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .storage.series import Sample, rates, read_series
 from .verification.differences import Difference
 from .verification.verify import PartCheck, Verification, verify_run
 
@@ -62,6 +64,8 @@ __all__ = [
     "RunConfig",
     "RunFailed",
     "RunReport",
+    "RunState",
+    "Sample",
     "Scenario",
     "ScenarioError",
     "StorageFailed",
@@ -72,12 +76,16 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_runs",
     "load_mission",
     "load_scenario",
     "mission",
     "open_run",
+    "rates",
     "read_journal",
     "read_progress",
+    "read_series",
+    "read_state",
     "run",
     "simulate_mission",
     "verify_run",

@@ -167,7 +167,7 @@ class Session:
             elapsed=self.elapsed,
         )
         self.reporting = Reporting(
-            folder.progress,
+            folder,
             self._journaling,
             self._flushing,
             self._checkpointing,
@@ -176,6 +176,7 @@ class Session:
             total=config.missions,
             seed=config.seed,
             interval=config.checkpoint_interval,
+            group_by=prepared.mission.group_by,
             elapsed=self.elapsed,
         )
         self.committed = self._journaling.committed

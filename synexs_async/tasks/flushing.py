@@ -67,6 +67,12 @@ class Flushing:
             return 0
         return self.written.value // self._layout.batch_size + (self.last is not None)
 
+    def batches_waiting(self, committed: int) -> int:
+        """Return how many whole batches of the `committed` missions are not written yet."""
+        if not self._layout.has_batches:
+            return 0
+        return max(committed - self.written.value, 0) // self._layout.batch_size
+
     async def rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
         """Make batches that are gone again, from the journal."""
         folder = self._layout.folder
