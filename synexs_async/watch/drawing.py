@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from textual.content import Content
@@ -28,7 +29,7 @@ def line(
 
 
 def bar(share: float, width: int, style: str) -> list[Part]:
-    """Draw a share (0 to 1) of a whole: only all of it fills the bar, only nothing leaves it bare."""
+    """Draw a share, 0 to 1: only all of it fills the bar, and only nothing leaves it empty."""
     filled = min(max(int(share * width), int(share > 0)), width)
     return [("━" * filled, style), ("─" * (width - filled), "dim")]
 
@@ -71,10 +72,7 @@ def mean_slopes(xs: Sequence[float], ys: Sequence[float], columns: int) -> list[
         return []
     step = (xs[-1] - xs[0]) / columns
     heights = [_interpolate(xs, ys, xs[0] + step * number) for number in range(columns)] + [ys[-1]]
-    return [
-        max(after - before, 0.0) / step
-        for before, after in zip(heights, heights[1:], strict=False)
-    ]
+    return [max(after - before, 0.0) / step for before, after in pairwise(heights)]
 
 
 def in_columns(
@@ -91,7 +89,7 @@ def in_columns(
     borders = [0, *ends, len(xs)]
     return [
         join(ys[start:end]) if start < end else ys[min(start, len(ys) - 1)]
-        for start, end in zip(borders, borders[1:], strict=False)
+        for start, end in pairwise(borders)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -11,6 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, RichLog, Static
 
+from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LogLine, follow_log
 from synexs_async.monitoring.state import RunState
 
@@ -72,11 +74,13 @@ class LogScreen(Screen[None]):
 
     async def _follow(self) -> None:
         log = self.query_one(RichLog)
-        lines = follow_log(
-            self._state.folder, last=_LINES_BEFORE, level=self._level, keep=True
-        )
-        async for line in lines:
-            log.write(_drawn(line))
+        lines = follow_log(self._state.folder, last=_LINES_BEFORE, level=self._level, keep=True)
+        try:
+            async with aclosing(lines):
+                async for line in lines:
+                    log.write(_drawn(line))
+        except FolderError as error:
+            log.write(Text(str(error)))
 
 
 def _drawn(line: LogLine) -> Text:

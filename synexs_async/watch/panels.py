@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
-from typing import ClassVar, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
 from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from synexs_async.errors import FolderError
+from synexs_async.monitoring.log import LogLine, follow_log
 from synexs_async.monitoring.state import MonitoredStatus, RunState
-from synexs_async.storage.progress import OutcomeCounts, Progress
+from synexs_async.storage.progress import Progress
 from synexs_async.storage.series import rates
 from synexs_async.watch.drawing import (
     Part,
@@ -27,9 +32,9 @@ from synexs_async.watch.drawing import (
     sparkline,
     stacked_bar,
 )
-from synexs_async.watch.reading import WARNINGS, Detail
+from synexs_async.watch.reading import Detail
 
-ROWS_OF_RATE: Final = (2, 8)  # at least, at most
+ROWS_OF_RATE: Final = (2, 5)  # at least, at most
 
 STATUSES: Final[dict[MonitoredStatus, Part]] = {
     "waiting": ("○", "$warning"),
@@ -52,6 +57,7 @@ _OUTCOMES: Final = (  # name, the sign of its part of a bar, style
     ("error", "░", "$error"),
 )
 _LEVELS: Final = {"WARNING": "$warning", "ERROR": "$error", "CRITICAL": "$error"}
+_WARNINGS: Final = 5
 _LABEL: Final = "bold"
 _QUIET: Final = "dim"
 _CURVE: Final = "$secondary"
@@ -60,51 +66,52 @@ _ROOM_FOR_A_LINE: Final = 50
 
 
 class Panel(Widget):
-    """Draws lines of what it is shown, as wide as it is."""
+    """Draws lines of what it is shown, as wide as it is.
+
+    Attributes:
+        height: how many lines that is.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._detail: Detail | None = None
         self._facts: object = None
-        self._height = 0
+        self._lines: list[Content] = []
+        self._width = 0
+        self.height = 0
 
     def facts(self, detail: Detail) -> object:
         """Return what the panel draws; it is drawn anew when this has changed."""
         raise NotImplementedError
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
-        """Draw it."""
+        """Draw it; the number of lines is the same for each width."""
         raise NotImplementedError
-
-    @property
-    def height(self) -> int:
-        """The number of lines."""
-        return self._height
 
     def show(self, detail: Detail) -> None:
         """Show this from now on."""
         facts = self.facts(detail)
-        if facts == self._facts:
-            return
-        self._detail, self._facts = detail, facts
-        self.draw()
+        if facts != self._facts:
+            self._detail, self._facts = detail, facts
+            self.draw()
 
     def draw(self) -> None:
         """Draw it anew."""
-        height = len(list(self.lines(self._detail, self.size.width))) if self._detail else 0
-        self.display = height > 0
-        self.refresh(layout=height != self._height)
-        self._height = height
+        self._width = self.size.width
+        self._lines = list(self.lines(self._detail, self._width)) if self._detail else []
+        self.display = bool(self._lines)
+        self.refresh(layout=len(self._lines) != self.height)
+        self.height = len(self._lines)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Say how high it is."""
-        return self._height
+        return self.height
 
     def render(self) -> Content:
-        """Draw all lines."""
-        if self._detail is None:
-            return Content()
-        return Content("\n").join(self.lines(self._detail, self.size.width))
+        """Give all lines, for the width that it has now."""
+        if self.size.width != self._width:
+            self.draw()
+        return Content("\n").join(self._lines)
 
 
 class Head(Panel):
@@ -162,11 +169,14 @@ class Outcomes(Panel):
             total = sum(numbers)
             row: list[str | Part] = [line(name, width=names, pad=True).plain]
             row.append((f"{total:,}".rjust(missions), _QUIET))
-            for number in numbers:
-                row.append((percent(number, total).rjust(column), "" if number else _QUIET))
-            pieces = stacked_bar(numbers, [sign for _, sign, _ in _OUTCOMES], bars)
-            row.append("  " if bars else "")
-            row += [(piece, style) for piece, (*_, style) in zip(pieces, _OUTCOMES, strict=True)]
+            row += [
+                (percent(number, total).rjust(column), "" if number else _QUIET)
+                for number in numbers
+            ]
+            if bars:
+                pieces = stacked_bar(numbers, [sign for _, sign, _ in _OUTCOMES], bars)
+                styles = [style for *_, style in _OUTCOMES]
+                row += ["  ", *zip(pieces, styles, strict=True)]
             yield line(*row, width=width)
 
 
@@ -175,12 +185,12 @@ class Rate(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows = ROWS_OF_RATE[0]
+        self.rows = ROWS_OF_RATE[0]
 
     def make_rows(self, rows: int) -> None:
         """Draw the curve so many lines high."""
-        if rows != self._rows:
-            self._rows = rows
+        if rows != self.rows:
+            self.rows = rows
             self.draw()
 
     def facts(self, detail: Detail) -> object:
@@ -203,7 +213,7 @@ class Rate(Panel):
         if columns:
             told.append((f"  {per_second(max(columns))} at most", _QUIET))
         yield line(*told, width=width)
-        for row in sparkline(columns, self._rows) if columns else ():
+        for row in sparkline(columns, self.rows) if columns else ():
             yield line((row, _CURVE), width=width)
 
 
@@ -240,7 +250,7 @@ class Vitals(Panel):
             head = f"{told:>9} "
             columns = in_columns(elapsed, values, max(half - 11 - len(head), 1))
             left = line(
-                (label.ljust(11), _LABEL), head, (*sparkline(columns), _CURVE), width=half
+                (label.ljust(11), _LABEL), head, (sparkline(columns)[0], _CURVE), width=half
             )
             right = line((name.ljust(11), _LABEL), more, width=half)
             yield left.truncate(half, pad=True) + "  " + right
@@ -249,17 +259,22 @@ class Vitals(Panel):
 class Warnings(Panel):
     """The last warnings and errors of the log."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder: Path | None = None
+        self._last: deque[LogLine] = deque(maxlen=_WARNINGS)
+
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
-        return detail.state.folder, detail.warnings
+        return detail.state.folder
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
-        if not detail.warnings:
+        if not self._last:
             yield line(("Warnings", _LABEL), ("  none", _QUIET), width=width)
             return
-        yield line(("Warnings", _LABEL), ("  l shows the log", _QUIET), width=width)
-        for entry in detail.warnings[-WARNINGS:]:
+        yield line(("Last warnings", _LABEL), width=width)
+        for entry in self._last:
             first, *others = entry.message.splitlines() or [""]
             told = others[-1] if others and others[-1].strip() else ""
             yield line(
@@ -270,12 +285,30 @@ class Warnings(Panel):
                 width=width,
             )
 
+    def show(self, detail: Detail) -> None:
+        """Show those of this run, and follow its log."""
+        super().show(detail)
+        if detail.state.folder != self._folder:
+            self._folder = detail.state.folder
+            self._last.clear()
+            self.run_worker(self._follow(self._folder), exclusive=True)
+
+    async def _follow(self, folder: Path) -> None:
+        lines = follow_log(folder, last=_WARNINGS, level="WARNING", keep=True)
+        try:
+            async with aclosing(lines):
+                async for entry in lines:
+                    self._last.append(entry)
+                    self.draw()
+        except FolderError:
+            pass  # the run was removed; the list of runs will say so
+
 
 def summary(state: RunState, width: int) -> Content:
     """Tell how a run stands in the list of runs: in one line, or in two narrow ones."""
     sign, style = STATUSES[state.status]
     progress = state.progress
-    told = [state.status]
+    told: list[str] = [state.status]
     if state.status == "running" and progress is not None:
         told.append(per_second(progress.rate_missions_per_sec))
         told.append(f"{duration(progress.eta_seconds)} left")

@@ -1,12 +1,11 @@
 """What the live view shows, read from the disk: plain functions, to be called in a thread.
 
 It is read over and over, so only what changed is: a folder is searched for runs every few seconds,
-and the series and the log of the one run that is shown in full as they grow.
+and a series is read again when it has grown.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,10 @@ from typing import Final
 import msgspec
 
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.log import LogLine, last_log_lines
 from synexs_async.monitoring.state import RunState, find_runs, read_state
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.series import Sample, read_series
 
-WARNINGS: Final = 5
 _SEARCH_SECONDS: Final = 3.0
 
 
@@ -31,7 +28,6 @@ class Detail:
 
     state: RunState
     samples: Sequence[Sample]
-    warnings: Sequence[LogLine]
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,8 @@ class Reader:
         self._roots = roots
         self._runs: list[RunState] = []
         self._searched = 0.0
-        self._series: tuple[object, list[Sample]] = (None, [])
-        self._warnings: tuple[object, list[LogLine]] = (None, [])
+        self._signature: object = None
+        self._samples: list[Sample] = []
 
     def read(self, chosen: Path | None) -> Page:
         """Read them all; where `chosen` is none of them, the first at work is shown in full."""
@@ -85,15 +81,11 @@ class Reader:
         self._searched = monotonic()
 
     def _detail(self, state: RunState) -> Detail:
-        folder = RunFolder(state.folder)
-        of_series = (folder.path, _signature(folder.series))
-        if self._series[0] != of_series:
-            self._series = (of_series, read_series(folder.path))
-        of_logs = (folder.path, _signatures(folder.logs))
-        if self._warnings[0] != of_logs:
-            lines = last_log_lines(folder.path, WARNINGS, level="WARNING")
-            self._warnings = (of_logs, lines)
-        return Detail(state, self._series[1], self._warnings[1])
+        series = RunFolder(state.folder).series
+        signature = (series, _signature(series))
+        if signature != self._signature:
+            self._signature, self._samples = signature, read_series(state.folder)
+        return Detail(state, self._samples)
 
 
 def _look_again(run: RunState) -> RunState | None:
@@ -104,17 +96,10 @@ def _look_again(run: RunState) -> RunState | None:
         return None
 
 
-def _signatures(folder: Path) -> list[object]:
-    try:
-        return sorted((path.name, _signature(path)) for path in folder.iterdir())
-    except OSError:
-        return []
-
-
 def _signature(path: Path) -> object:
     """Return what differs once a file was replaced or has grown."""
     try:
-        there = os.stat(path)
+        there = path.stat()
     except OSError:
         return None
     return there.st_ino, there.st_size, there.st_mtime_ns

@@ -1,8 +1,8 @@
-"""The screen of the runs: their list, one of them in full, and the task that keeps it up to date."""
+"""The screen of the runs: their list, one of them in full, and what keeps it up to date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 from typing import ClassVar, Final
@@ -16,10 +16,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from synexs_async.monitoring.changes import changes
+from synexs_async.monitoring.changes import Changes
 from synexs_async.monitoring.state import RunState
 from synexs_async.watch.log import LogScreen
-from synexs_async.watch.panels import PANELS, Panel, summary
+from synexs_async.watch.panels import PANELS, ROWS_OF_RATE, Panel, Rate, summary
 from synexs_async.watch.reading import Page, Reader
 
 _SHORTEST_PAUSE: Final = 0.4  # seconds between two looks
@@ -71,7 +71,7 @@ class RunsScreen(Screen[None]):
         self._reader = Reader(roots)
         self._page = Page([], None)
         self._chosen: Path | None = None
-        self._hurry, self._news = anyio.Event(), anyio.Event()
+        self._hurry = anyio.Event()
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -120,26 +120,40 @@ class RunsScreen(Screen[None]):
     def _choose(self, index: int) -> None:
         self._chosen = self._page.folders[index]
         self._hurry.set()
-        self._news.set()
 
     async def _keep_up(self) -> None:
-        changes: Changes | None = None
-        heard: list[Path] = []
-        try:
-            spent = process_time()
-            while True:
-                self._hurry = anyio.Event()
-                page = await anyio.to_thread.run_sync(self._reader.read, self._chosen)
-                self._show(page)
-                used, spent = process_time() - spent, process_time()
+        """Look at the runs over and over, when something has changed, and never in haste."""
+        folders: list[Path] = []
+        while True:
+            heard = folders
+            with Changes(*self._roots, *heard) as changes:
+                while folders == heard:
+                    started = process_time()
+                    self._hurry = anyio.Event()
+                    self._show(await anyio.to_thread.run_sync(self._reader.read, self._chosen))
+                    folders = [run.folder for run in self._page.runs if not run.has_ended]
+                    await self._rest(changes, started)
 
-                pause = min(max(used / _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-                with anyio.move_on_after(pause):
-                    await self._hurry.wait()
+    async def _rest(self, changes: Changes, started: float) -> None:
+        """Wait until there is reason to look again; `started` is the processor time before."""
+        await self._pause(_SHORTEST_PAUSE)  # what was seen is drawn meanwhile
+        used = process_time() - started
+        await self._pause(min(used / _SHARE, _LONGEST_PAUSE) - _SHORTEST_PAUSE)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._hear, changes, tasks.cancel_scope)
+            await self._hurry.wait()
+            tasks.cancel_scope.cancel()
 
-    async def _wait(self, pause, folders)
+    async def _pause(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._hurry.wait()
+
+    async def _hear(self, changes: Changes, scope: anyio.CancelScope) -> None:
+        await changes.wait(_LONGEST_PAUSE)
+        scope.cancel()
+
     def _make_room(self) -> None:
-        """Set the parts apart by a line where there is room for that, and give the curve the rest."""
+        """Where there is room, set the parts apart by a line, and draw the curve higher."""
         least, most = ROWS_OF_RATE
         panels = [panel for panel in self.query(Panel) if panel.height]
         rate = self.query_one(Rate)
