@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
+from synexs_async.events import Milestone
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.progress import (
     OutcomeCounts,
@@ -24,6 +25,7 @@ from synexs_async.storage.progress import (
     write_progress,
 )
 from synexs_async.storage.series import Sample, SeriesWriter
+from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.checkpointing import Checkpointing
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Journaling
@@ -48,6 +50,7 @@ class Reporting:
         flushing: Flushing,
         checkpointing: Checkpointing,
         log: Logger,
+        events: Broadcast,
         *,
         already_there: int,
         total: int,
@@ -62,6 +65,7 @@ class Reporting:
         self._flushing = flushing
         self._checkpointing = checkpointing
         self._log = log
+        self._events = events
         self._already_there = already_there
         self._total = total
         self._seed = seed
@@ -160,6 +164,7 @@ class Reporting:
                 f"Progress: {milestone}/{self._total} ({milestone / self._total:.0%}), "
                 f"{rate:,.0f} missions/s"
             )
+            await self._events.tell(Milestone(milestone, self._total))
 
     async def _watch_loop(self) -> None:
         while True:
