@@ -27,6 +27,8 @@ from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
+from .monitoring.log import LogLine, follow_log, last_log_lines
+from .monitoring.missions import follow_missions, last_missions
 from .monitoring.state import RunState, find_runs, read_state
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
@@ -55,6 +57,7 @@ __all__ = [
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
+    "LogLine",
     "Milestone",
     "Mission",
     "MissionDataset",
@@ -87,6 +90,10 @@ __all__ = [
     "WorkerFailed",
     "default_scenario",
     "find_runs",
+    "follow_log",
+    "follow_missions",
+    "last_log_lines",
+    "last_missions",
     "load_mission",
     "load_scenario",
     "mission",

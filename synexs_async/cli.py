@@ -18,6 +18,7 @@ from synexs_async.errors import ConfigError, RunFailed, UsageError
 
 COMMAND: Final = "python -m synexs_async"
 COMMANDS: Final = {
+    "tail": "print the end of a run's log, or its last missions, and follow them",
     "verify": "check a run's folder, and mend it",
     "replay": "simulate one mission, and print it step by step",
     "digest": "print the digest of a complete data set",

@@ -1,0 +1,62 @@
+"""Following a run's folder: look, wait for a change, look again, until the run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from synexs_async.errors import FolderError
+from synexs_async.monitoring.changes import Changes
+from synexs_async.storage.folder import RunFolder, holds_run
+from synexs_async.storage.following import Ending
+
+QUIET: Final = 0.1  # seconds without anything new, after which nothing more is under way
+_LONGEST_WAIT: Final = 1.0  # seconds: nobody is told of a process that was killed
+
+T = TypeVar("T")
+
+
+async def follow(
+    folder: RunFolder, part: Path, look: Callable[[], Sequence[T] | None], *, keep: bool
+) -> AsyncGenerator[T, None]:
+    """Give what `look` finds, in a thread, until the run has ended and there is nothing more.
+
+    Args:
+        folder: the run's folder; while it holds no run, one is waited for.
+        part: the folder in it that is looked at.
+        look: returns what is new, not too much of it at once; None where nothing is.
+        keep: go on when the run has ended.
+
+    Raises:
+        FolderError: the folder is neither a run's nor free to become one's, or can't be read.
+    """
+    thread = anyio.CapacityLimiter(1)  # the host's own threads stay the host's
+    ending: Ending | None = None
+    was_over, wait = False, QUIET
+    with Changes(folder.path, part) as changes:
+        while True:
+            try:
+                if ending is None and await anyio.to_thread.run_sync(
+                    holds_run, folder, limiter=thread
+                ):
+                    ending = Ending(folder)
+                found = await anyio.to_thread.run_sync(look, limiter=thread)
+            except OSError as error:
+                raise FolderError(folder.path, f"can't be read: {error.strerror}") from error
+            if found is not None:
+                for item in found:
+                    yield item
+                was_over, wait = False, QUIET
+                continue
+            is_over = False
+            if ending is not None and not keep:
+                is_over = await anyio.to_thread.run_sync(ending.is_reached, limiter=thread)
+            if is_over and was_over:
+                return
+            was_over = is_over
+            await changes.wait(QUIET if is_over else wait)
+            wait = _LONGEST_WAIT
