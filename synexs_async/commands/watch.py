@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 from synexs_async.cli import COMMAND, command_parser
 from synexs_async.errors import FolderError, UsageError
 
+_NICENESS: Final = 10  # who looks on gives way to the run
 _DESCRIPTION: Final = """\
 Show how runs stand: how far they are, the outcomes, the rate over time, the event loop's delay,
 memory, and the last warnings. A folder may hold a run, or runs below it; it may appear later.
@@ -38,16 +40,17 @@ def main(arguments: Sequence[str]) -> int:
     for folder in options.folders:
         if folder.exists() and not folder.is_dir():
             raise FolderError(folder, "is a file; give the folder of a run, or of several")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        other = f"tools/progress.sh {options.folders[0]}, or {COMMAND} tail -f"
-        raise UsageError(f"watch: needs a terminal; without one, use {other}")
     try:
         from synexs_async.watch.app import WatchApp
     except ModuleNotFoundError as error:
-        if error.name != "textual":
+        if not (error.name or "").startswith("textual"):
             raise
-        install = "pip install 'synexs-async[watch]'"
-        raise UsageError(f"watch: needs textual; install it with {install}") from None
+        raise UsageError("watch needs textual: pip install 'synexs-async[watch]'") from error
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        folder = options.folders[0]
+        other = f"tools/progress.sh {folder}, or {COMMAND} tail -f {folder}"
+        raise UsageError(f"watch: needs a terminal; elsewhere, use {other}")
 
+    os.nice(_NICENESS)
     WatchApp(options.folders).run()
     return 0

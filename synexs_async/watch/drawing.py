@@ -15,13 +15,22 @@ from textual.content import Content
 Part = tuple[str, str]  # text, style
 
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def harmless(text: str) -> str:
+    """Return text with its control characters spelled out: a terminal would take them as orders."""
+    return text.translate(_CONTROLS)
 
 
 def line(
     *parts: str | Part, width: int, right: Sequence[str | Part] = (), pad: bool = False
 ) -> Content:
     """Make one line of parts, and of parts at the right edge; what has no room is cut off."""
-    start, end = Content.assemble(*parts), Content.assemble(*right)
+    start, end = (
+        Content.assemble(*((harmless(text), style) for text, style in map(_part, side)))
+        for side in (parts, right)
+    )
     room = width - end.cell_length - 1
     if end and room > 0:
         return start.truncate(room, ellipsis=True, pad=True) + " " + end
@@ -108,9 +117,11 @@ def per_second(rate: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a duration: 42 s, 3:07, 2:05:09, 3 d 4 h."""
+    """Write a duration: 4.2 s, 42 s, 3:07, 2:05:09, 3 d 4 h."""
     if seconds is None:
         return "-"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -126,6 +137,10 @@ def duration(seconds: float | None) -> str:
 def memory(size: int) -> str:
     """Write an amount of memory: 84 MB, 1.3 GB."""
     return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
+def _part(part: str | Part) -> Part:
+    return (part, "") if isinstance(part, str) else part
 
 
 def _interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:

@@ -62,6 +62,7 @@ _LABEL: Final = "bold"
 _QUIET: Final = "dim"
 _CURVE: Final = "$secondary"
 _SHORTEST_BAR: Final = 8
+_FEWEST_SAMPLES: Final = 3  # that make a curve
 _ROOM_FOR_A_LINE: Final = 50
 
 
@@ -141,7 +142,7 @@ class Outcomes(Panel):
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
         progress = detail.state.progress
-        return progress and (progress.stats, progress.groups)
+        return progress and (progress.group_by, progress.stats, progress.groups)
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
@@ -204,7 +205,9 @@ class Rate(Panel):
         if progress is None:
             return
         elapsed = [sample.elapsed_seconds for sample in samples]
-        columns = mean_slopes(elapsed, [sample.missions for sample in samples], max(width, 1))
+        columns: list[float] = []
+        if len(samples) >= _FEWEST_SAMPLES:
+            columns = mean_slopes(elapsed, [sample.missions for sample in samples], max(width, 1))
         told: list[Part] = [("Rate", _LABEL)]
         if detail.state.status == "running" and len(samples) > 1:
             told.append((f"  {per_second(rates(samples[-2:])[0])} now", ""))
@@ -229,31 +232,22 @@ class Vitals(Panel):
         progress, samples = detail.state.progress, detail.samples
         if progress is None:
             return
+        lag = [sample.loop_lag_ms for sample in samples]
+        size = [float(sample.rss_bytes) for sample in samples]
+        checkpoint = f"{progress.checkpoint_missions:,} missions"
+        batches = f"{progress.batches_written:,}, {progress.batches_waiting:,} waiting"
         half = max((width - 2) // 2, 1)
-        elapsed = [sample.elapsed_seconds for sample in samples]
         for label, told, values, name, more in (
-            (
-                "Loop delay",
-                f"{progress.loop_lag_ms:.1f} ms",
-                [sample.loop_lag_ms for sample in samples],
-                "Checkpoint",
-                f"{progress.checkpoint_missions:,} missions",
-            ),
-            (
-                "Memory",
-                memory(progress.rss_bytes),
-                [float(sample.rss_bytes) for sample in samples],
-                "Batches",
-                f"{progress.batches_written:,}, {progress.batches_waiting:,} waiting",
-            ),
+            ("Loop delay", f"{progress.loop_lag_ms:.1f} ms", lag, "Checkpoint", checkpoint),
+            ("Memory", memory(progress.rss_bytes), size, "Batches", batches),
         ):
-            head = f"{told:>9} "
-            columns = in_columns(elapsed, values, max(half - 11 - len(head), 1))
-            left = line(
-                (label.ljust(11), _LABEL), head, (sparkline(columns)[0], _CURVE), width=half
-            )
-            right = line((name.ljust(11), _LABEL), more, width=half)
-            yield left.truncate(half, pad=True) + "  " + right
+            curve = ""
+            if len(samples) >= _FEWEST_SAMPLES:
+                elapsed = [sample.elapsed_seconds for sample in samples]
+                (curve,) = sparkline(in_columns(elapsed, values, max(half - 21, 1)))
+            yield line(
+                (label.ljust(11), _LABEL), f"{told:>9} ", (curve, _CURVE), width=half, pad=True
+            ) + line("  ", (name.ljust(11), _LABEL), more, width=width - half)
 
 
 class Warnings(Panel):

@@ -158,7 +158,7 @@ class RunsScreen(Screen[None]):
         panels = [panel for panel in self.query(Panel) if panel.height]
         rate = self.query_one(Rate)
         rows = self.query_one("#detail", VerticalScroll).size.height
-        rows -= sum(panel.height for panel in panels) - rate.rows
+        rows -= sum(panel.height for panel in panels if panel is not rate) + 1
         apart = len(panels) - 1
         is_airy = rows - apart > least
         self.set_class(is_airy, "-airy")
@@ -181,3 +181,5 @@ class RunsScreen(Screen[None]):
             self._make_room()
         if len(had.runs) != len(page.runs):
             self.refresh_bindings()
+            if len(page.runs) > 1:
+                self.query_one(RunList).focus()
