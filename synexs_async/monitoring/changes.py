@@ -11,8 +11,8 @@ import anyio
 import anyio.to_thread
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-_STEP: Final = 50  # milliseconds between two looks at what the system has told
-_GATHERED: Final = 100  # milliseconds; changes that follow each other are one
+_STEP: Final = 100  # milliseconds between two looks at what the system has told
+_GATHERED: Final = 200  # milliseconds; changes that follow each other are one
 _POLL: Final = 300  # milliseconds, where the system can't tell
 
 
@@ -48,22 +48,22 @@ class Changes:
         The first call returns at once, as does one that finds other folders than the last: what
         happened before they were watched can only be found by looking.
         """
-        if await anyio.to_thread.run_sync(self._watch_anew, limiter=self._thread):
-            return
-        assert self._watcher is not None
         stop = Event()
         try:
             await anyio.to_thread.run_sync(
-                self._watcher.watch,
-                _GATHERED,
-                _STEP,
-                int(seconds * 1000),
+                self.wait_here,
+                seconds,
                 stop,
                 abandon_on_cancel=True,  # the thread ends a step after `stop` is set
                 limiter=self._thread,
             )
         finally:
             stop.set()
+
+    def wait_here(self, seconds: float, stop: Event | None = None) -> None:
+        """Do what `wait` does, in this thread; return soon after `stop` is set."""
+        if not self._watch_anew() and self._watcher is not None:
+            self._watcher.watch(_GATHERED, _STEP, int(seconds * 1000), stop)
 
     def _watch_anew(self) -> bool:
         """Watch the folders that are there now; False where those are watched already."""

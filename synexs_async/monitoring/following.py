@@ -34,27 +34,29 @@ async def follow(
     Raises:
         FolderError: the folder is neither a run's nor free to become one's, or can't be read.
     """
-    thread = anyio.CapacityLimiter(1)  # the host's own threads stay the host's
     ending: Ending | None = None
+
+    def look_round() -> tuple[Sequence[T] | None, bool]:
+        nonlocal ending
+        try:
+            if ending is None and holds_run(folder):
+                ending = Ending(folder)
+            found = look()
+        except OSError as error:
+            raise FolderError(folder.path, f"can't be read: {error.strerror}") from error
+        is_over = found is None and not keep and ending is not None and ending.is_reached()
+        return found, is_over
+
+    thread = anyio.CapacityLimiter(1)  # the host's own threads stay the host's
     was_over, wait = False, QUIET
     with Changes(folder.path, part) as changes:
         while True:
-            try:
-                if ending is None and await anyio.to_thread.run_sync(
-                    holds_run, folder, limiter=thread
-                ):
-                    ending = Ending(folder)
-                found = await anyio.to_thread.run_sync(look, limiter=thread)
-            except OSError as error:
-                raise FolderError(folder.path, f"can't be read: {error.strerror}") from error
+            found, is_over = await anyio.to_thread.run_sync(look_round, limiter=thread)
             if found is not None:
                 for item in found:
                     yield item
                 was_over, wait = False, QUIET
                 continue
-            is_over = False
-            if ending is not None and not keep:
-                is_over = await anyio.to_thread.run_sync(ending.is_reached, limiter=thread)
             if is_over and was_over:
                 return
             was_over = is_over

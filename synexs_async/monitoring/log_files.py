@@ -68,17 +68,12 @@ class LogFiles:
 
     def read(self) -> bytes:
         """Return whole lines that were appended, b"" where there are none; not all at once."""
-        if lines := self._read_on():
-            return lines
-        self._drop_old()
-        self._look()
-        return self._read_on()
-
-    def _read_on(self) -> bytes:
+        self._look()  # first: what a file held may lie in another one by now
         for file in self._files:
             if lines := file.peek():
                 file.advance(lines)
                 return lines
+        self._drop_old()
         return b""
 
     def _drop_old(self) -> None:

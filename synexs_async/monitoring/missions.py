@@ -231,14 +231,17 @@ class _Journal:
         self._go_to_end(progress)
         told, there_are = self._asked.total(progress)
         found: list[JsonRecord] = []
-        for head, line in self._records_before():
+        records = self._records_before() if count else iter(())
+        for head, line in records:
             is_told = head.mission_number < told
-            if len(found) >= count or (is_told and there_are == 0):
+            if is_told and there_are == 0:
                 break
             if self._asked.is_of_kind(head, line, group_by):
                 there_are -= is_told
                 if self._asked.is_found_in(line):
                     found.append(_decode(line))
+                if len(found) == count:
+                    break
         return found[::-1]
 
     def read(self) -> list[JsonRecord] | None:

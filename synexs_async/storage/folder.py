@@ -202,11 +202,12 @@ def holds_run(folder: RunFolder) -> bool:
         FolderError: it is no folder, or one with somebody else's files, or can't be read.
     """
     path = folder.path
-    if folder.run_file.is_file():
-        return True
     if path.exists() and not path.is_dir():
         raise FolderError(path, "is a file; name a run's folder")
-    if path.is_dir() and not _is_ours(folder):
+    is_free = not path.is_dir() or _is_ours(folder)
+    if folder.run_file.is_file():  # looked for last: a run may just have begun
+        return True
+    if not is_free:
         raise FolderError(path, "holds no run: there is no run.json in it, but other files")
     return False
 
