@@ -29,6 +29,7 @@ from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
 from .monitoring.log import LogLine, follow_log, last_log_lines
 from .monitoring.missions import follow_missions, last_missions
+from .monitoring.search import Found, find_missions, read_mission
 from .monitoring.state import RunState, find_runs, read_state
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
@@ -54,6 +55,7 @@ __all__ = [
     "Finished",
     "FolderError",
     "FolderInUse",
+    "Found",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
@@ -89,6 +91,7 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_missions",
     "find_runs",
     "follow_log",
     "follow_missions",
@@ -100,6 +103,7 @@ __all__ = [
     "open_run",
     "rates",
     "read_journal",
+    "read_mission",
     "read_progress",
     "read_series",
     "read_state",

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "scenario": "print the built-in scenario",
     "watch": "show how runs stand, live, in the terminal",
     "export": "write a run's records as Parquet, or as a Minari data set",
+    "dashboard": "show runs in a browser",
 }
 _MAIN_JOB: Final = "run"
 
