@@ -136,6 +136,11 @@ def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:
     assert [] == find_runs(tmp_path / "nowhere")
 
 
+def test_a_folder_that_can_t_be_read_has_no_runs(tmp_path: Path) -> None:
+    """Looking for runs passes over what the system refuses, such as a name that is too long."""
+    assert [] == find_runs(tmp_path / ("long" * 100))
+
+
 def test_what_is_no_run_has_no_state(tmp_path: Path) -> None:
     """The error says so."""
     with pytest.raises(FolderError, match=r"no run\.json"):

@@ -31,7 +31,7 @@ from synexs_async.watch.app import WatchApp
 from synexs_async.watch.drawing import mean_slopes, sparkline, stacked_bar
 from synexs_async.watch.panels import STATUSES
 
-PATIENCE = 30.0
+PATIENCE = 50.0
 
 
 def start(folder: Path, *parameters: str) -> subprocess.Popen[str]:

@@ -38,7 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     for folder in options.folders:
-        if folder.exists() and not folder.is_dir():
+        try:
+            is_other = folder.exists() and not folder.is_dir()
+        except OSError as error:
+            raise FolderError(folder, f"can't be read: {error.strerror}") from error
+        if is_other:
             raise FolderError(folder, "is a file; give the folder of a run, or of several")
     try:
         from synexs_async.watch.app import WatchApp

@@ -99,12 +99,12 @@ def _status(progress: Progress | None) -> MonitoredStatus:
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:
-    if (path / "run.json").is_file():
-        yield path
-        return
-    if depth == 0:
-        return
     try:
+        if (path / "run.json").is_file():
+            yield path
+            return
+        if depth == 0:
+            return
         with os.scandir(path) as entries:
             names = sorted(
                 entry.name
