@@ -214,7 +214,7 @@ class Rate(Panel):
         if progress.rate_missions_per_sec:
             told.append((f"  {per_second(progress.rate_missions_per_sec)} on average", _QUIET))
         if columns:
-            told.append((f"  {per_second(max(columns))} at most", _QUIET))
+            told.append((f"  {per_second(max(columns))} at best", _QUIET))
         yield line(*told, width=width)
         for row in sparkline(columns, self.rows) if columns else ():
             yield line((row, _CURVE), width=width)
