@@ -111,8 +111,9 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     assert "lost" == read_state(tmp_path).status
     tell(tmp_path, status="running", host="elsewhere")
     assert "running" == read_state(tmp_path).status
-    tell(tmp_path, status="running", host="elsewhere", timestamp="2026-01-31T00:00:00+00:00")
-    assert "lost" == read_state(tmp_path).status
+    for timestamp in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
+        tell(tmp_path, status="running", host="elsewhere", timestamp=timestamp)
+        assert "lost" == read_state(tmp_path).status
 
 
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:

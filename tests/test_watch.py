@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -165,6 +166,18 @@ async def test_it_fits_into_a_small_terminal(runs: Path) -> None:
                     await screen.pilot.pause(0.05)
             await screen.shows("By tier +missions .*success .*failure .*aborted .*error *$", "Rate")
         assert re.search("good .*completed +100%", "\n".join(screen.lines[:2]))
+
+
+async def test_a_run_that_is_moved_away_may_come_back(runs: Path, tmp_path: Path) -> None:
+    """Without it there is nothing to show; back in its place it is shown as before."""
+    shutil.copytree(runs / "good", tmp_path / "run")
+    async with watching(tmp_path / "run") as screen:
+        await screen.shows("✓ completed", "By tier")
+        (tmp_path / "run").rename(tmp_path / "away")
+        await screen.shows("waiting for a run in")
+        assert not any("By tier" in line for line in screen.lines)
+        (tmp_path / "away").rename(tmp_path / "run")
+        await screen.shows("✓ completed", "By tier")
 
 
 async def test_q_leaves(runs: Path) -> None:

@@ -36,7 +36,6 @@ class LogScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "next_level", "Level"),
         Binding("escape,l", "leave", "Back"),
-        Binding("end", "to_end", "Follow"),
     ]
 
     def __init__(self, state: RunState) -> None:
@@ -61,10 +60,6 @@ class LogScreen(Screen[None]):
         """Show the log from the next level up."""
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
         self._begin()
-
-    def action_to_end(self) -> None:
-        """Go to the last line, and stay there as others come."""
-        self.query_one(RichLog).scroll_end(animate=False)
 
     def action_leave(self) -> None:
         """Go back to the runs."""

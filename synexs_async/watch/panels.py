@@ -96,6 +96,11 @@ class Panel(Widget):
             self._detail, self._facts = detail, facts
             self.draw()
 
+    def hide(self) -> None:
+        """Show nothing."""
+        self._detail = self._facts = None
+        self.draw()
+
     def draw(self) -> None:
         """Draw it anew."""
         self._width = self.size.width
@@ -120,7 +125,7 @@ class Head(Panel):
 
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
-        return detail.state
+        return detail.state, detail.started
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
@@ -128,8 +133,8 @@ class Head(Panel):
         sign, style = STATUSES[state.status]
         yield line((state.name, _LABEL), width=width, right=[(f"{sign} {state.status}", style)])
         kind = f"{identity.mission} v{identity.mission_version} · seed {identity.seed}"
-        about = [kind, *(f"started {_moment(sample.time)}" for sample in detail.samples[:1])]
-        yield line((" · ".join(about), _QUIET), width=width)
+        started = f" · started {_moment(detail.started)}" if detail.started else ""
+        yield line((kind + started, _QUIET), width=width)
         if state.progress is not None:
             yield from _progress(state, state.progress, style, width)
         if advice := _ADVICE.get(state.status):
@@ -255,12 +260,12 @@ class Warnings(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: Path | None = None
+        self._followed: object = None
         self._last: deque[LogLine] = deque(maxlen=_WARNINGS)
 
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
-        return detail.state.folder
+        return detail.state.folder, detail.started
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
@@ -282,10 +287,11 @@ class Warnings(Panel):
     def show(self, detail: Detail) -> None:
         """Show those of this run, and follow its log."""
         super().show(detail)
-        if detail.state.folder != self._folder:
-            self._folder = detail.state.folder
+        run = (detail.state.folder, detail.started)
+        if run != self._followed:
+            self._followed = run
             self._last.clear()
-            self.run_worker(self._follow(self._folder), exclusive=True)
+            self.run_worker(self._follow(detail.state.folder), exclusive=True)
 
     async def _follow(self, folder: Path) -> None:
         lines = follow_log(folder, last=_WARNINGS, level="WARNING", keep=True)

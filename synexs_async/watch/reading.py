@@ -29,6 +29,11 @@ class Detail:
     state: RunState
     samples: Sequence[Sample]
 
+    @property
+    def started(self) -> float:
+        """When it began, in seconds since 1970; 0 where it has not told yet."""
+        return self.samples[0].time if self.samples else 0.0
+
 
 @dataclass(frozen=True)
 class Page:

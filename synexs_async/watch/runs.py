@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from synexs_async.monitoring.changes import Changes
 from synexs_async.monitoring.state import RunState
+from synexs_async.watch.drawing import harmless
 from synexs_async.watch.log import LogScreen
 from synexs_async.watch.panels import PANELS, ROWS_OF_RATE, Panel, Rate, summary
 from synexs_async.watch.reading import Page, Reader
@@ -172,8 +173,8 @@ class RunsScreen(Screen[None]):
         self.set_class(len(page.runs) > 1, "-several")
         if detail is None:
             for panel in self.query(Panel):
-                panel.display = False
-            absence.update(f"waiting for a run in {', '.join(map(str, self._roots))}")
+                panel.hide()
+            absence.update(harmless(f"waiting for a run in {', '.join(map(str, self._roots))}"))
         else:
             self.query_one(RunList).show(page.runs, detail.state.folder)
             for panel in self.query(Panel):
