@@ -7,6 +7,7 @@ shielded, drain what is in them. The progress reporter stays around those until 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,13 +107,20 @@ class Session:
         failure: what made the run fail, if anything did.
     """
 
-    def __init__(self, config: RunConfig, prepared: Prepared, log: Logger) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        prepared: Prepared,
+        log: Logger,
+        log_written: Callable[[], Awaitable[None]],
+    ) -> None:
         checkpoint, extent = prepared.recovery.checkpoint, prepared.recovery.extent
         layout, folder = prepared.layout, prepared.layout.folder
         self.total = config.missions
         self._config = config
         self._prepared = prepared
         self._log = log
+        self._log_written = log_written
         self._started = monotonic()
         self._elapsed_before = checkpoint.elapsed_time
         self._readers: set[Watermark] = set()
@@ -238,6 +246,7 @@ class Session:
             self.reporting.status = self._status()
             self._log_end()
             with anyio.CancelScope(shield=True):
+                await self._log_written()  # who follows the log leaves when the other file says so
                 await self.reporting.write()
             self.events.tell_at_once(Finished(self.reporting.status, self.committed.value))
             self.events.end()

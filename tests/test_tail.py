@@ -190,8 +190,8 @@ class TestFollowing:
 
     async def test_many_tails_at_once(self, tmp_path: Path) -> None:
         """More tails than a program has threads, beside the run itself: each sees it all."""
-        logs: list[list[LogLine]] = [[] for _ in range(30)]
-        journals: list[list[dict[str, Any]]] = [[] for _ in range(30)]
+        logs: list[list[LogLine]] = [[] for _ in range(24)]
+        journals: list[list[dict[str, Any]]] = [[] for _ in range(24)]
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for log, journal in zip(logs, journals, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Final, TypeVar
 
 import anyio
@@ -48,17 +49,22 @@ async def follow(
         return found, is_over
 
     thread = anyio.CapacityLimiter(1)  # the host's own threads stay the host's
-    was_over, wait = False, QUIET
+    heard = monotonic()
+    over_since: float | None = None
     with Changes(folder.path, part) as changes:
         while True:
+            began = monotonic()
             found, is_over = await anyio.to_thread.run_sync(look_round, limiter=thread)
             if found is not None:
                 for item in found:
                     yield item
-                was_over, wait = False, QUIET
+                heard, over_since = monotonic(), None
                 continue
-            if is_over and was_over:
+            if not is_over:
+                over_since = None
+            elif over_since is None:
+                over_since = monotonic()
+            elif began - over_since >= QUIET:
                 return
-            was_over = is_over
-            await changes.wait(QUIET if is_over else wait)
-            wait = _LONGEST_WAIT
+            is_calm = not is_over and began - heard >= QUIET
+            await changes.wait(_LONGEST_WAIT if is_calm else QUIET)
