@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx
 import pytest
+from conftest import ROOT
 from datasets import everything
 from monitored import SAMPLES, make_run, tell
 from starlette.applications import Starlette
@@ -104,6 +107,40 @@ async def test_one_run_is_shown_with_its_identity(client: httpx.AsyncClient) -> 
     assert 24 == shown["run"]["progress"]["mission_total"]
     assert 7 == shown["identity"]["seed"]
     assert 0.5 == shown["identity"]["parameters"]["medium"]["share"]
+
+
+async def test_a_run_that_has_not_told_anything_is_waiting(root: Path) -> None:
+    """It is shown all the same, with nothing to see yet."""
+    (root / "new").mkdir()
+    shutil.copy(root / "whole" / "run.json", root / "new" / "run.json")
+    async with client_of(dashboard_app(root)) as client:
+        run = (await client.get("/api/runs/new")).json()["run"]
+        assert ("waiting", None) == (run["status"], run["progress"])
+        assert [] == (await client.get("/api/runs/new/series")).json()["time"]
+        assert [] == (await client.get("/api/runs/new/log")).json()["lines"]
+        assert [] == (await client.get("/api/runs/new/missions")).json()["missions"]
+        assert 'synexs_run_status="waiting"} 1' in (await client.get("/metrics")).text
+
+
+async def test_one_run_that_is_damaged_hides_no_other(
+    client: httpx.AsyncClient, root: Path
+) -> None:
+    """A folder in the place of its progress file, or a run.json that is none."""
+    (root / "whole" / "progress.json").unlink()
+    (root / "whole" / "progress.json").mkdir()
+    (root / "notes" / "run.json").write_text("{")
+    runs = (await client.get("/api/runs")).json()["runs"]
+    assert {"whole": "waiting", "sweep~half": "interrupted"} == {
+        run["id"]: run["status"] for run in runs
+    }
+
+
+async def test_what_can_t_be_read_is_told(client: httpx.AsyncClient, root: Path) -> None:
+    """A log that is no folder is a problem of that run's, told in one line."""
+    shutil.rmtree(root / "whole" / "logs")
+    (root / "whole" / "logs").write_text("")
+    answer = await client.get("/api/runs/whole/log")
+    assert (500, "can't be read: Not a directory") == (answer.status_code, answer.json()["error"])
 
 
 async def test_the_series_is_given_in_columns(client: httpx.AsyncClient) -> None:
@@ -237,7 +274,7 @@ async def test_answers_are_as_the_schema_says(client: httpx.AsyncClient) -> None
     }.items():
         answer = (await client.get(f"/api/runs/whole{path}")).json()
         assert list(answer) == list(definitions[name]["properties"])
-    documented = (Path(__file__).parent.parent / "docs" / "dashboard-api.md").read_text("utf-8")
+    documented = (ROOT / "docs" / "dashboard-api.md").read_text("utf-8")
     for name, definition in definitions.items():
         assert f"`{name}`" in documented
         assert all(f"`{field}`" in documented for field in definition["properties"]), name
@@ -463,6 +500,21 @@ async def test_streams_are_not_without_number(root: Path) -> None:
             assert 200 == another.status
             for listener in (*crowd, another):
                 listener.leave()
+
+
+def test_the_documented_programs_run(root: Path) -> None:
+    """The examples of docs/monitoring.md about the dashboard and its search, as they stand."""
+    (root / "whole").rename(root / "training_logs")
+    documented = (ROOT / "docs" / "monitoring.md").read_text("utf-8").partition("## Dashboard")[2]
+    programs = re.findall(r"```python\n(.*?)```", documented, re.DOTALL)
+    assert 2 == len(programs)
+    for program in programs:
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=root,
+            env={"PYTHONPATH": str(ROOT)},
+            check=True,
+        )
 
 
 class TestMetrics:

@@ -126,7 +126,9 @@ def test_what_can_t_be_served_is_refused(arguments: list[str], problem: str) -> 
 def test_a_port_in_use_is_told(server: Served, root: Path) -> None:
     """In one line, which says what to do."""
     finished = Command().run("dashboard", root, "--port", server.port)
-    expected = f"port {server.port} of 127.0.0.1 can't be had: address already in use; choose another"
+    expected = (
+        f"port {server.port} of 127.0.0.1 can't be had: address already in use; choose another"
+    )
     assert 2 == finished.returncode
     assert expected in finished.stderr
     assert 1 == finished.stderr.count("\n")

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from synexs_async.dashboard.metrics import CONTENT_TYPE, metrics_of
-from synexs_async.dashboard.runs import Look, Runs
+from synexs_async.dashboard.runs import Look, Memory, Runs
 from synexs_async.dashboard.stream import StateStream, Streams
 from synexs_async.dashboard.views import (
     Log,
@@ -42,7 +42,7 @@ _MOST_LINES: Final = 500
 _MOST_MISSIONS: Final = 100
 _LARGEST_INDEX: Final = 10**15
 _SEARCH_SECONDS: Final = 0.3
-_READS: Final = 4  # at once, of journals and logs
+_READS: Final = 4  # of journals, at once
 _OUTCOMES: Final = ("success", "failure", "aborted", "error")
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ class Api:
     def __init__(self, runs: Runs, streams: Streams) -> None:
         self._runs = runs
         self._streams = streams
+        self._memory = Memory()
         self._reads = anyio.CapacityLimiter(_READS)
 
     def routes(self) -> list[Route]:
@@ -98,16 +99,23 @@ class Api:
 
     async def show_series(self, request: Request) -> Response:
         """Answer with a Series."""
-        _, look = await self._look(request)
-        return answer(Series.of(await self._read(read_series, look.state.folder)))
+        run_id, look = await self._look(request)
+
+        def read() -> bytes:
+            return _encode(Series.of(read_series(look.state.folder)))
+
+        return _json(await self._memory.get((run_id, "series"), look.series, read))
 
     async def show_log(self, request: Request) -> Response:
         """Answer with a Log."""
-        _, look = await self._look(request)
+        run_id, look = await self._look(request)
         level = _choice(request, "level", LEVELS) or "DEBUG"
         count = _number(request, "count", 1, _MOST_LINES)
-        lines = await self._read(self._read_log, look.state.folder, count or 100, level)
-        return answer(Log(lines))
+
+        def read() -> bytes:
+            return _encode(Log(self._read_log(look.state.folder, count or 100, level)))
+
+        return _json(await self._memory.get((run_id, "log", count, level), look.log, read))
 
     async def find_missions(self, request: Request) -> Response:
         """Answer with a MissionList."""
@@ -176,6 +184,8 @@ class Api:
 
     def _read_log(self, folder: Path, count: int, level: str) -> list[LogLine]:
         logs = RunFolder(folder).logs
+        if not logs.exists():
+            return []  # it has not begun
         for path in (logs, *logs.iterdir()):
             self._runs.expect_inside(path)
         return last_log_lines(folder, count, level=level)
@@ -187,13 +197,19 @@ class Api:
 
 def answer(content: Any, status: int = 200) -> Response:
     """Answer with JSON."""
-    return Response(_encode(content), status, media_type="application/json")
+    return _json(_encode(content), status)
+
+
+def _json(content: bytes, status: int = 200) -> Response:
+    return Response(content, status, media_type="application/json")
 
 
 async def refuse(request: Request, error: Exception) -> Response:
     """Answer why not, in one line."""
     if isinstance(error, HTTPException):
         return answer(Problem(error.detail), error.status_code)
+    if isinstance(error, OSError):
+        return answer(Problem(f"can't be read: {error.strerror}"), 500)
     text = error.problem if isinstance(error, FolderError) else str(error)
     return answer(Problem(text), 404)
 

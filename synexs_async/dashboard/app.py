@@ -40,6 +40,6 @@ def dashboard_app(
             Route("/static/{name:path}", show_part),
             *api.routes(),
         ],
-        exception_handlers={HTTPException: refuse, UsageError: refuse},
+        exception_handlers=dict.fromkeys((HTTPException, UsageError, OSError), refuse),
     )
     return Guard(app, token, hosts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,6 +20,9 @@ from synexs_async.monitoring.state import RunState, find_runs, read_state
 from synexs_async.storage.folder import RunFolder
 
 FRESH: Final = 1.0  # seconds; a run tells of itself every two
+_REST: Final = 20  # times as long as reading took
+_STALEST: Final = 10.0
+_REMEMBERED: Final = 32
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 
 T = TypeVar("T")
@@ -26,6 +30,9 @@ T = TypeVar("T")
 
 class Shared(Generic[T]):
     """Something on disk that is read once a second at most, however many ask for it.
+
+    What takes long to read is read less often, so that it never takes more than a small part of
+    the time.
 
     A look at a few files every second costs less than being told of each change that a fast run
     makes, and sees what no file tells: that the run's process is gone.
@@ -35,15 +42,46 @@ class Shared(Generic[T]):
         self._read = read
         self._lock = anyio.Lock()
         self._value: T | None = None
-        self._read_at = -FRESH
+        self._stale_at = 0.0
 
     async def get(self) -> T:
         """Return it, at most a second old."""
         async with self._lock:
-            if self._value is None or monotonic() - self._read_at >= FRESH:
+            began = monotonic()
+            if self._value is None or began >= self._stale_at:
                 self._value = await anyio.to_thread.run_sync(self._read)
-                self._read_at = monotonic()
+                ended = monotonic()
+                self._stale_at = ended + min(max(FRESH, _REST * (ended - began)), _STALEST)
             return self._value
+
+
+class Memory:
+    """Answers that hold until what they were made of changes: the latest ones, by what was asked.
+
+    So the pages that show one run have its series and its log read for them once.
+    """
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
+
+    async def get(self, asked: Hashable, mark: str, make: Callable[[], bytes]) -> bytes:
+        """Return the answer to what is asked, made anew where its mark is another one."""
+        answer = self._answers.setdefault(asked, _Answer())
+        self._answers.move_to_end(asked)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        async with answer.lock:
+            if answer.mark != mark:
+                answer.content = await anyio.to_thread.run_sync(make)
+                answer.mark = mark
+            return answer.content
+
+
+class _Answer:
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        self.mark: str | None = None
+        self.content = b""
 
 
 @dataclass(frozen=True, slots=True)

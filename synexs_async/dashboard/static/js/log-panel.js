@@ -10,7 +10,7 @@ export function logPanel(path, signal) {
   const level = h("select", { onchange: () => refresh() }, LEVELS.map(([name, text]) => h("option", { value: name }, text)));
   level.value = "INFO";
   const list = h("ol");
-  const box = h("div", { class: "log", role: "region", tabindex: "0", "aria-label": "The log's last lines" }, list);
+  const box = h("div", { class: "log", hidden: true, role: "region", tabindex: "0", "aria-label": "The log's last lines" }, list);
   const state = h("p", { class: "muted small", "aria-live": "polite" });
   const node = h("section", { class: "panel", "aria-labelledby": "log-title" },
     h("header", null, h("h2", { id: "log-title" }, "Log"), h("label", { class: "field" }, h("span", { class: "hidden" }, "Least level"), level)),

@@ -31,6 +31,7 @@ async function show() {
   } catch (error) {
     if (signal.aborted) return;
     content = failurePage(error);
+    if (error instanceof Refused) showLink("live", "Connected");
     if (!(error instanceof Refused)) {
       showLink("lost", "No connection");
       const again = setTimeout(() => { shown = null; show(); }, 2000);

@@ -6,7 +6,7 @@ import { count, duration, lastPart } from "./format.js";
 import { ask } from "./server.js";
 
 const PAGE = 20;
-const PATIENCE = 6;  // requests for a page; each looks through as much as it can in a moment
+const PATIENCE = 20;  // requests for a page; each looks through as much as it can in a moment
 
 export function missionsPanel(path, id, query, signal) {
   const address = `#/run/${encodeURIComponent(id)}`;

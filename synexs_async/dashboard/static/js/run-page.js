@@ -15,6 +15,7 @@ export async function runPage(signal, id, query) {
   const hero = makeHero();
   const outcomes = makeOutcomes();
   const charts = makeCharts();
+  const curves = h("div", { class: "pair", hidden: true }, charts.map((chart) => chart.figure));
   const log = logPanel(path, signal);
   const missions = missionsPanel(path, id, query, signal);
   let run = first;
@@ -23,6 +24,7 @@ export async function runPage(signal, id, query) {
 
   const showSeries = async () => {
     const series = await ask(`${path}/series`, {}, signal);
+    curves.hidden = series.time.length === 0;
     charts.forEach((chart) => chart.show(series));
   };
   const show = (news) => {
@@ -43,15 +45,14 @@ export async function runPage(signal, id, query) {
   hero.show(run);
   outcomes.show(run);
   missions.show(run);
-  listen(`${path}/events`, "run", show, signal);
+  listen(path, "run", show, signal);
   const clock = setInterval(() => head.tick(run), 1000);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
     charts.forEach((chart) => chart.close());
   });
   return [head.node, head.notice, hero.node, outcomes.node,
-    h("div", { class: "pair" }, charts.map((chart) => chart.figure)),
-    missions.node, log.node, makeIdentity(identity)];
+    curves, missions.node, log.node, makeIdentity(identity)];
 }
 
 function makeHead(run, identity) {
@@ -111,8 +112,9 @@ function makeHero() {
     node.append(value, unit ? h("small", null, ` ${unit}`) : "");
   };
   const show = ({ progress: told, status }) => {
-    setText(figure, told ? (told.progress_percent === 100 ? "100" : told.progress_percent.toFixed(1)) : "0");
+    node.hidden = !told;
     if (!told) return;
+    setText(figure, told.progress_percent === 100 ? "100" : told.progress_percent.toFixed(1));
     of.replaceChildren(h("b", null, count(told.mission_current)), ` of ${count(told.mission_total)} missions`);
     setMix(bar, told.stats, told.mission_current / told.mission_total);
     saved.hidden = status === "completed" || told.checkpoint_missions === 0;

@@ -25,7 +25,7 @@ export async function runsPage(signal) {
     reconcile(list, runs, (run) => run.id, makeRow, updateRow);
   };
   show(await ask("api/runs", {}, signal));
-  listen("api/events", "runs", show, signal);
+  listen("api/runs", "runs", show, signal);
   const clock = setInterval(refresh, 1000);
   signal.addEventListener("abort", () => clearInterval(clock));
   return [h("div", { class: "head" }, h("h1", null, "Runs"), lead), list, empty];

@@ -25,6 +25,7 @@ export function showLink(state, text) {
 /* Listen to an event stream until `signal` ends it. A page that nobody sees lets go of its stream:
    browsers allow only six connections to a server, over all tabs. */
 export function listen(path, event, onState, signal) {
+  const events = path === "api/runs" ? "api/events" : `${path}/events`;
   let source = null;
   let timer = 0;
   const close = () => {
@@ -35,7 +36,7 @@ export function listen(path, event, onState, signal) {
   const open = () => {
     close();
     if (signal.aborted || document.hidden) return;
-    source = new EventSource(path);
+    source = new EventSource(events);
     source.addEventListener(event, (message) => {
       showLink("live", "Live");
       onState(JSON.parse(message.data));
@@ -44,8 +45,16 @@ export function listen(path, event, onState, signal) {
     source.onerror = () => {
       showLink("lost", "Reconnecting…");
       close();
-      timer = setTimeout(open, 1500);
+      timer = setTimeout(knock, 1500);
     };
+  };
+  /* Why a stream was refused is not told to a page, so what it stands beside is asked first. */
+  const knock = async () => {
+    const status = await fetch(path, { method: "HEAD", signal }).then((response) => response.status, () => 0);
+    if (status === 200) { open(); return; }
+    if (signal.aborted || document.hidden) return;
+    showLink("lost", { 401: "The token is needed", 404: "The run is gone" }[status] ?? "Reconnecting…");
+    timer = setTimeout(knock, status ? 5000 : 1500);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()), { signal });
   signal.addEventListener("abort", close);
