@@ -108,7 +108,7 @@ async def send_requests(client: httpx.AsyncClient, seconds: float, rate: float) 
     async with anyio.create_task_group() as tasks:
         for number in range(int(seconds * rate)):
             due = started + number / rate
-            await anyio.sleep(due - perf_counter())
+            await anyio.sleep(max(due - perf_counter(), 0))
             tasks.start_soon(ask, due)
     cuts = quantiles(durations, n=100, method="inclusive")
     return cuts[49], cuts[98], max(durations)
@@ -135,9 +135,11 @@ def serving(root: Path) -> Iterator[str]:
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
     ) as service:
         assert service.stderr is not None
-        told = (re.search(r"http://\S+", line) for line in service.stderr)
-        yield next(match[0] for match in told if match)
-        service.terminate()
+        try:
+            addresses = (re.search(r"http://\S+", line) for line in service.stderr)
+            yield next(match[0] for match in addresses if match)
+        finally:
+            service.terminate()
 
 
 async def told(
