@@ -17,6 +17,7 @@ from .errors import (
     UsageError,
     WorkerFailed,
 )
+from .events import BatchWritten, CheckpointSaved, Event, Finished, Milestone, Stopping
 from .missions.context import Context, Outcome, Record
 from .missions.declaring import mission
 from .missions.loading import load_mission
@@ -26,26 +27,35 @@ from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
-from .runner import LiveRun, RunReport, open_run, run
+from .monitoring.state import RunState, find_runs, read_state
+from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
 from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .storage.series import Sample, rates, read_series
+from .tasks.broadcast import EventStream
 from .verification.differences import Difference
 from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
     "BatchDamaged",
+    "BatchWritten",
     "Block",
     "BlockMission",
+    "CheckpointSaved",
     "ConfigError",
     "Context",
     "Difference",
     "ErrorRecord",
+    "Event",
+    "EventStream",
+    "Finished",
     "FolderError",
     "FolderInUse",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
+    "Milestone",
     "Mission",
     "MissionDataset",
     "MissionError",
@@ -58,12 +68,16 @@ __all__ = [
     "PlainMission",
     "Progress",
     "Record",
+    "RecordStream",
     "ResumableShuffle",
     "RunConfig",
     "RunFailed",
     "RunReport",
+    "RunState",
+    "Sample",
     "Scenario",
     "ScenarioError",
+    "Stopping",
     "StorageFailed",
     "StreamingMissions",
     "SynexsError",
@@ -72,12 +86,16 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_runs",
     "load_mission",
     "load_scenario",
     "mission",
     "open_run",
+    "rates",
     "read_journal",
     "read_progress",
+    "read_series",
+    "read_state",
     "run",
     "simulate_mission",
     "verify_run",

@@ -7,18 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import anyio
 import anyio.to_thread
 
 from synexs_async.config import RunConfig
 from synexs_async.errors import StorageFailed
+from synexs_async.events import Finished, OnLag
 from synexs_async.missions.failed import decode_error, is_error
-from synexs_async.session import Prepared, Session, prepare
+from synexs_async.session import READ_AHEAD, Prepared, Session, prepare
 from synexs_async.storage.folder import RunFolder, acquire
 from synexs_async.storage.journal import JournalReader
 from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus
+from synexs_async.tasks.broadcast import Broadcast, EventStream
 from synexs_async.tasks.logs import log_to_file
 from synexs_async.tasks.watermark import Watermark
 
@@ -102,7 +104,7 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
                     body_error = error
                     session.stop()
                 finally:
-                    session.release_readers()
+                    session.release_consumers()
         if body_error is not None:
             raise body_error
         if session.failure is not None:
@@ -157,32 +159,36 @@ class LiveRun:
             archived=prepared.archived,
         )
 
-    async def records(self, start: int = 0) -> AsyncGenerator[Any, None]:
+    def records(self, start: int = 0, on_lag: OnLag = "wait") -> RecordStream:
         """Iterate over the committed records from mission `start` on, in order, as they come.
 
         A record is what the mission kind's `decode` makes of a journal line: of the team mission
         a MissionRecord; of a mission that raised an ErrorRecord.
 
-        Records of earlier sessions are read from the journal first. While somebody iterates, the
-        run does not get far ahead, so memory stays flat however slow the body is; close the
-        iterator (`contextlib.aclosing`), or leave the run's body, to let the run go on alone.
+        Records of earlier sessions are read from the journal first. With "wait" the run does not
+        get more than 4,096 missions ahead while somebody iterates; with "drop" the run goes its
+        own way, and who is further behind misses what lies between. Memory stays flat either way.
+        Close the iterator (`contextlib.aclosing`), or leave the run's body, to let the run go on
+        alone.
         """
         if start < 0:
             raise ValueError(f"start: expected 0 or more, not {start}")
-        decode = self._prepared.mission.decode
-        reader = JournalReader(self._prepared.layout, start)
-        position = Watermark(start)
+        return RecordStream(self._prepared, self._session, start, may_drop=_may_drop(on_lag))
+
+    def events(self, on_lag: OnLag = "drop") -> EventStream:
+        """Iterate over what happens from now on, to the end of the run.
+
+        With "drop", who lags by more than 1,024 events misses the oldest, which are counted; with
+        "wait" the run waits. `Stopping` and `Finished` wait for nobody, and are not missed.
+        """
+        _may_drop(on_lag)
         if self._session is not None:
-            self._session.add_reader(position)
-        try:
-            while end := await self._committed_beyond(reader.position):
-                end = min(end, reader.position + _RECORDS_A_READ)
-                for line in await anyio.to_thread.run_sync(reader.read, end):
-                    yield decode_error(line) if is_error(line) else decode(line)
-                    position.advance(position.value + 1)
-        finally:
-            if self._session is not None:
-                self._session.remove_reader(position)
+            return self._session.events.listen(on_lag)
+        found_complete = Broadcast()
+        stream = found_complete.listen(on_lag)
+        found_complete.tell_at_once(Finished("completed", self.report.missions))
+        found_complete.end()
+        return stream
 
     def stop(self) -> None:
         """Stop in order, as cancelling does; the body goes on."""
@@ -194,6 +200,56 @@ class LiveRun:
         if self._session is not None:
             self._session.give_up()
 
+
+class RecordStream:
+    """The records of a run as they are committed, to iterate over.
+
+    Attributes:
+        dropped: how many records were passed over, because nobody took them in time.
+    """
+
+    def __init__(
+        self, prepared: Prepared, session: Session | None, start: int, *, may_drop: bool
+    ) -> None:
+        self._prepared = prepared
+        self._session = session
+        self._position = Watermark(start)
+        self._may_drop = may_drop
+        self._records = self._read()
+        self.dropped = 0
+
+    def __aiter__(self) -> RecordStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        """Wait for the next record."""
+        return await anext(self._records)
+
+    async def aclose(self) -> None:
+        """Read no further; the run goes on alone."""
+        await self._records.aclose()
+
+    async def _read(self) -> AsyncGenerator[Any, None]:
+        prepared, position = self._prepared, self._position
+        decode = prepared.mission.decode
+        reader = JournalReader(prepared.layout, position.value)
+        if self._session is not None and not self._may_drop:
+            self._session.add_reader(position)
+        try:
+            while end := await self._committed_beyond(reader.position):
+                if self._may_drop and end - reader.position > READ_AHEAD:
+                    newest = end - READ_AHEAD // 2
+                    self.dropped += newest - reader.position
+                    reader = JournalReader(prepared.layout, newest)
+                    position.advance(newest)
+                end = min(end, reader.position + _RECORDS_A_READ)
+                for line in await anyio.to_thread.run_sync(reader.read, end):
+                    yield decode_error(line) if is_error(line) else decode(line)
+                    position.advance(position.value + 1)
+        finally:
+            if self._session is not None:
+                self._session.remove_reader(position)
+
     async def _committed_beyond(self, position: int) -> int | None:
         """Wait for missions behind `position`; None when there will be none."""
         if self._session is None:
@@ -201,3 +257,10 @@ class LiveRun:
             return missions if missions > position else None
         committed = self._session.committed
         return committed.value if await committed.reached(position + 1) else None
+
+
+def _may_drop(on_lag: OnLag) -> bool:
+    if on_lag not in get_args(OnLag):
+        listed = " or ".join(map(repr, get_args(OnLag)))
+        raise ValueError(f"on_lag: expected {listed}, not {on_lag!r}")
+    return on_lag == "drop"

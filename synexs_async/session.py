@@ -19,6 +19,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import FolderError, MissionFailed, StorageFailed, leaves_of
+from synexs_async.events import Finished, Stopping
 from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.mission import Block, Mission
 from synexs_async.missions.simulation import Raised, read_parts
@@ -36,6 +37,7 @@ from synexs_async.storage.ledger import Ledger
 from synexs_async.storage.progress import RunStatus, timestamp
 from synexs_async.storage.protocol import Setup
 from synexs_async.storage.recovery import Recovery, examine, repair
+from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.checkpointing import Checkpointing
 from synexs_async.tasks.concurrent import ConcurrentSimulation
 from synexs_async.tasks.flushing import Flushing
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _BLOCKS_IN_FLIGHT: Final = 16
-_READ_AHEAD: Final = 4096  # missions that a run may be ahead of whoever reads its records
+READ_AHEAD: Final = 4096  # missions that a run may be ahead of whoever reads its records
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Session:
         self.dataset_sha256: str | None = None
         self.failure: BaseException | None = None
 
+        self.events = Broadcast()
         ledger = Ledger(folder.ledger)
         self._writer = prepared.writer
         self._pool = WorkerPool(
@@ -153,6 +156,7 @@ class Session:
             layout,
             ledger,
             log,
+            self.events,
             first=layout.batch_start(checkpoint.mark.missions),
             total=config.missions,
             workers=config.worker_count,
@@ -162,20 +166,23 @@ class Session:
             prepared.group_flush,
             self._flushing,
             log,
+            self.events,
             saved=checkpoint.mark.missions,
             unflushed=prepared.recovery.first_unsure(layout),
             elapsed=self.elapsed,
         )
         self.reporting = Reporting(
-            folder.progress,
+            folder,
             self._journaling,
             self._flushing,
             self._checkpointing,
             log,
+            self.events,
             already_there=extent.missions,
             total=config.missions,
             seed=config.seed,
             interval=config.checkpoint_interval,
+            group_by=prepared.mission.group_by,
             elapsed=self.elapsed,
         )
         self.committed = self._journaling.committed
@@ -208,8 +215,9 @@ class Session:
         reader.close()
         self._readers.discard(reader)
 
-    def release_readers(self) -> None:
-        """Wait for no reader any longer: nobody is there to read."""
+    def release_consumers(self) -> None:
+        """Wait for no consumer any longer: nobody is there to read, or to listen."""
+        self.events.release()
         for reader in tuple(self._readers):
             self.remove_reader(reader)
 
@@ -231,6 +239,8 @@ class Session:
             self._log_end()
             with anyio.CancelScope(shield=True):
                 await self.reporting.write()
+            self.events.tell_at_once(Finished(self.reporting.status, self.committed.value))
+            self.events.end()
 
     async def _report(self) -> None:
         with self._reporting_scope:
@@ -263,6 +273,7 @@ class Session:
             pass  # a consumer failed; what it raised is the reason
         finally:
             if not finished:
+                self.events.tell_at_once(Stopping(self.committed.value))
                 self._limit_draining()
 
     async def _simulate(self, blocks: MemoryObjectSendStream[Block]) -> None:
@@ -382,7 +393,7 @@ class Session:
 
     async def _readers_follow(self, index: int) -> None:
         for reader in tuple(self._readers):
-            await reader.reached(index - _READ_AHEAD)
+            await reader.reached(index - READ_AHEAD)
 
     def _limit_draining(self) -> None:
         deadline = anyio.current_time() + self._config.grace

@@ -218,7 +218,7 @@ def write_run(
 
     Whatever comes ahead of the checkpoint is in the folder too, ledger and batches as well.
     """
-    work = Work(layout, Checkpoint(Mark(), Statistics()))
+    work = Work(layout, Checkpoint(Mark(), Statistics.of(TeamMission())))
     for block in split(missions(0, count), [checkpoint_at or 0]) if count else []:
         work.commit(block)
         if block.end == checkpoint_at:

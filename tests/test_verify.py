@@ -43,6 +43,7 @@ from synexs_async import (
     FolderInUse,
     IdentityMismatch,
     RunConfig,
+    TeamMission,
     Verification,
     open_run,
     read_progress,
@@ -462,7 +463,7 @@ class TestMending:
     def test_an_error_record_is_never_thrown_away(self) -> None:
         """It stands, though here its mission does not raise, while what is around it is mended."""
         with new_layout() as layout:
-            work = Work(layout, Checkpoint(Mark(), Statistics()))
+            work = Work(layout, Checkpoint(Mark(), Statistics.of(TeamMission())))
             work.commit(missions_with_errors(0, TOTAL, [12, 17]))
             work.finish()
             before = everything(layout.folder.path)
@@ -479,7 +480,7 @@ class TestMending:
     def test_an_error_record_that_is_damaged_can_t_be_had_again(self) -> None:
         """The file is left as it is: what simulating gives is not what was committed."""
         with new_layout() as layout:
-            work = Work(layout, Checkpoint(Mark(), Statistics()))
+            work = Work(layout, Checkpoint(Mark(), Statistics.of(TeamMission())))
             work.commit(missions_with_errors(0, TOTAL, [12]))
             work.finish()
             change_line(layout.folder.path / JOURNAL, 3, b"ValueError", b"ValueErrer")

@@ -26,6 +26,7 @@ def mission(
     encode: Encoder | None = None,
     nonfinite: Collection[str] = (),
     result: Any = Any,
+    group_by: str = "",
     transient: tuple[type[Exception], ...] = (),
 ) -> Callable[[Function | AsyncFunction], PlainMission]:
     """Make a mission kind of a function that simulates one mission, plain or async.
@@ -42,6 +43,7 @@ def mission(
             row, or [rows, columns], followed by rows of zeros.
         nonfinite: the features that may be infinite or not a number.
         result: the type of `Outcome.result`, in which `encode` gets it.
+        group_by: the field of a record that monitors count outcomes by, such as "result.tier".
         transient: of an async mission, errors that pass: it is tried again, with pauses that grow.
     """
 
@@ -56,6 +58,7 @@ def mission(
             "encode": encode,
             "nonfinite": nonfinite,
             "result": result,
+            "group_by": group_by,
         }
         if iscoroutinefunction(function):
             return AsyncMission(function, transient=transient, **declared)

@@ -35,6 +35,8 @@ class Block:
             would follow it, so that padding need not be carried around. Blocks of one kind may
             have more or fewer rows.
         metrics: float64 [n] for each of the kind's `metric_names`.
+        groups: n values of the field that outcomes are counted by, "" where a mission has none;
+            None of a kind without one.
     """
 
     first: int
@@ -44,6 +46,7 @@ class Block:
     labels: npt.NDArray[np.int64]
     features: npt.NDArray[np.float32]
     metrics: Mapping[str, npt.NDArray[np.float64]]
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -63,6 +66,7 @@ class Block:
             self.labels[part],
             self.features[part],
             {name: values[part] for name, values in self.metrics.items()},
+            None if self.groups is None else self.groups[part],
         )
 
     @classmethod
@@ -82,7 +86,19 @@ class Block:
                 name: np.concatenate([block.metrics[name] for block in blocks])
                 for name in blocks[0].metrics
             },
+            _joined_groups(blocks),
         )
+
+
+def _joined_groups(blocks: Sequence[Block]) -> Sequence[str] | None:
+    """Join the groups of blocks; missions whose own code raised have none."""
+    if all(block.groups is None for block in blocks):
+        return None
+    return [
+        group
+        for block in blocks
+        for group in (block.groups if block.groups is not None else [""] * len(block))
+    ]
 
 
 def extend_rows(features: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
@@ -160,6 +176,14 @@ class Mission(Protocol):
         """The columns of `Block.features`; none where the run has a journal and no batches."""
 
     @property
+    def group_by(self) -> str:
+        """The field of a record that outcomes are counted by, a path with dots; "" for none."""
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """Values of that field that are known beforehand, in the order to show them in."""
+
+    @property
     def block_size(self) -> int:
         """How many missions to simulate at once: few enough to take a millisecond or so."""
 
@@ -190,6 +214,8 @@ class BlockMission:
     metric_names: Sequence[str] = ("duration",)
     batch_metrics: Sequence[str] = ()
     feature_names: Sequence[str] = ()
+    group_by: str = ""
+    group_names: Sequence[str] = ()
     block_size: int = 32
 
     @property

@@ -19,6 +19,7 @@ from msgspec import Struct
 from synexs_async.errors import MissionError
 from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
 from synexs_async.missions.global_seeding import seed_global_generators
+from synexs_async.missions.grouping import groups_of
 from synexs_async.missions.loading import importable_place
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
@@ -62,6 +63,7 @@ class PlainMission(BlockMission):
         encode: Encoder | None,
         nonfinite: Collection[str],
         result: Any,
+        group_by: str,
     ) -> None:
         self.function = function
         self.name = name
@@ -76,6 +78,7 @@ class PlainMission(BlockMission):
         self._finite = np.array([feature not in nonfinite for feature in features], np.bool_)
         self._decode = msgspec.json.Decoder(Record).decode
         self._result = result
+        self.group_by = group_by
         self._given: Mapping[str, Any] = {}
         self._check_declaration(nonfinite)
 
@@ -166,7 +169,8 @@ class PlainMission(BlockMission):
 
     def read(self, first: int, lines: Sequence[bytes]) -> Block:
         """Make the block of these journal lines again."""
-        records = [self.decode(line) for line in lines]
+        written = [self._decode(line) for line in lines]
+        records = [self._with_result(record) for record in written]
         return Block(
             first,
             lines,
@@ -181,11 +185,15 @@ class PlainMission(BlockMission):
                     for name in self.batch_metrics
                 },
             },
+            groups_of(written, self.group_by),
         )
 
     def decode(self, line: bytes) -> Record:
         """Make the record of a journal line."""
-        record: Record = self._decode(line)
+        return self._with_result(self._decode(line))
+
+    def _with_result(self, record: Record) -> Record:
+        """Return the record with its result in the type that is declared."""
         if self._result is Any:
             return record
         result = msgspec.convert(record.result, self._result)

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from synexs_async.missions.mission import ERROR_OUTCOME, Block
+from synexs_async.missions.mission import ERROR_OUTCOME, OUTCOME_NAMES, Block, Mission
 
 Count = Annotated[int, Meta(ge=0)]
 
+OTHER_GROUPS: Final = "(other)"
+_MOST_GROUPS: Final = 64  # a checkpoint is small whatever a mission's field holds
+
 
 class Statistics(Struct, forbid_unknown_fields=True):
-    """Counts of outcomes, and sums of what is averaged over the missions without an error."""
+    """Counts of outcomes, and sums of what is averaged over the missions without an error.
+
+    `groups` has the counts of the three outcomes for each value of the kind's `group_by` field;
+    None where the missions before a checkpoint were not counted so.
+    """
 
     success_count: Count = 0
     failure_count: Count = 0
     abort_count: Count = 0
     error_count: Count = 0
     sums: dict[str, float] = field(default_factory=dict)
+    groups: dict[str, list[Count]] | None = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, mission: Mission | None) -> Statistics:
+        """Begin to count missions of a kind."""
+        names = mission.group_names if mission is not None else ()
+        return cls(groups={name: [0] * len(OUTCOME_NAMES) for name in names})
 
     @property
     def missions(self) -> int:
@@ -57,3 +73,18 @@ class Statistics(Struct, forbid_unknown_fields=True):
             name: reduce(add, values.tolist(), self.sums.get(name, 0.0))
             for name, values in block.metrics.items()
         }
+        if block.groups is not None and self.groups is not None:
+            self.groups = _count_groups(self.groups, block.groups, outcomes)
+
+
+def _count_groups(
+    groups: dict[str, list[int]], values: Sequence[str], outcomes: Sequence[int]
+) -> dict[str, list[int]]:
+    """Return other counts than `groups`: copies of these statistics keep theirs."""
+    counted = {name: counts.copy() for name, counts in groups.items()}
+    for (value, outcome), missions in Counter(zip(values, outcomes, strict=True)).items():
+        if not value or outcome == ERROR_OUTCOME:
+            continue
+        name = value if value in counted or len(counted) < _MOST_GROUPS else OTHER_GROUPS
+        counted.setdefault(name, [0] * len(OUTCOME_NAMES))[outcome] += missions
+    return counted

@@ -84,9 +84,11 @@ class TeamMission(BlockMission):
     metric_names = ("duration", "efficiency", "coordination")
     batch_metrics = ("efficiency",)
     feature_names = FEATURE_NAMES
+    group_by = "environment.difficulty"
 
     def __init__(self, scenario: Scenario | None = None) -> None:
         self.scenario = scenario or default_scenario()
+        self.group_names = list(self.scenario.by_name())
         self._kernels: dict[int, _Kernel] = {}
 
     @classmethod
@@ -123,6 +125,7 @@ class TeamMission(BlockMission):
                 "efficiency": np.array([record.metrics.efficiency for record in records]),
                 "coordination": np.array([record.metrics.coordination for record in records]),
             },
+            [record.environment.difficulty for record in records],
         )
 
     def decode(self, line: bytes) -> MissionRecord:
@@ -154,6 +157,7 @@ class _Kernel:
         self._identify = mission_identifiers(
             team.NAME, team.VERSION, msgspec.to_builtins(scenario), seed
         )
+        self._names = list(scenario.by_name())
         difficulties = list(scenario.by_name().values())
         self._upper = np.cumsum([difficulty.share for difficulty in difficulties[:-1]])
         self._real_ends = np.array(
@@ -229,6 +233,7 @@ class _Kernel:
             label,
             self._features(drawn, label, adapts, defenses, sizes, floats),
             {name: floats[name] for name in ("duration", "efficiency", "coordination")},
+            [self._names[number] for number in drawn.difficulty.tolist()],
         )
 
     def _draw(self, first: int, count: int) -> _Drawn:

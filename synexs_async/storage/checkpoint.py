@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from synexs_async.missions.statistics import Count, Statistics
 from synexs_async.storage.files import replace_file
@@ -68,7 +68,10 @@ Sums = dict[str, Annotated[int, Meta(ge=0)] | float]  # counts by outcome, then 
 
 
 class CheckpointFile(Struct, forbid_unknown_fields=True):
-    """The content of checkpoint.json; `checksum` is of the rest, encoded as JSON."""
+    """The content of checkpoint.json; `checksum` is of the rest, encoded as JSON.
+
+    Earlier versions counted no groups: then the missions before the checkpoint are in none.
+    """
 
     timestamp: str
     missions_completed: Count
@@ -79,6 +82,7 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
     journal: JournalPoint
     dataset_sha256: str
     last_batch_size: int
+    groups: dict[str, list[Count]] | UnsetType = UNSET
     checksum: str = ""
 
     @property
@@ -89,7 +93,7 @@ class CheckpointFile(Struct, forbid_unknown_fields=True):
             mark=Mark(
                 self.missions_completed, journal.offset, journal.sha256, journal.batch_offset
             ),
-            statistics=_statistics(self.sums),
+            statistics=_statistics(self.sums, self.groups),
             elapsed_time=self.stats.elapsed_time,
             dataset_sha256=self.dataset_sha256,
             last_batch_size=self.last_batch_size,
@@ -131,6 +135,7 @@ def content_of(
         journal=JournalPoint(journal_file, mark.offset, mark.sha256, mark.batch_offset),
         dataset_sha256=checkpoint.dataset_sha256,
         last_batch_size=checkpoint.last_batch_size,
+        groups=UNSET if statistics.groups is None else statistics.groups,
     )
     content.checksum = _checksum(content)
     return content
@@ -150,7 +155,7 @@ def decode_content(data: bytes, name: str) -> CheckpointFile:
     if content.checksum != _checksum(content):
         raise ValueError(f"{name} does not match its own checksum")
     try:
-        _statistics(content.sums)
+        _statistics(content.sums, content.groups)
     except msgspec.ValidationError as error:
         raise ValueError(f"{name} can't be read: {error}") from error
     return content
@@ -163,10 +168,11 @@ def _sums(statistics: Statistics) -> Sums:
     }
 
 
-def _statistics(sums: Sums) -> Statistics:
+def _statistics(sums: Sums, groups: dict[str, list[int]] | UnsetType) -> Statistics:
     counts = {name: value for name, value in sums.items() if not name.endswith(_SUM)}
     totals = {name.removesuffix(_SUM): value for name, value in sums.items() if name not in counts}
-    return msgspec.convert({**counts, "sums": totals}, Statistics)
+    counted = None if groups is UNSET else groups
+    return msgspec.convert({**counts, "sums": totals, "groups": counted}, Statistics)
 
 
 def _checksum(content: CheckpointFile) -> str:

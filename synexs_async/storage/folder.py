@@ -25,6 +25,9 @@ _PARTS: Final = (
     "checkpoint.json",
     "ledger.jsonl",
     "progress.json",
+    "series.jsonl",
+    "report.html",
+    "report.json",
     "logs",
     "missions",
     "batches",
@@ -66,6 +69,9 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.json"
         self.ledger = path / "ledger.jsonl"
         self.progress = path / "progress.json"
+        self.series = path / "series.jsonl"
+        self.report = path / "report.html"
+        self.report_figures = path / "report.json"
         self.logs = path / "logs"
         self.missions = path / "missions"
         self.batches = path / "batches"

@@ -14,7 +14,7 @@ from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.ledger import Entry, decode_line
 from synexs_async.storage.progress import Progress, read_progress
 
-_SILENCE: Final = 60.0  # seconds; a run at work tells of itself every two
+SILENCE: Final = 60.0  # seconds; a run at work tells of itself every two
 
 
 class LedgerTail:
@@ -81,12 +81,13 @@ class Ending:
         if progress is not None:
             if progress.status != "running":
                 return True
-            if progress.host == socket.gethostname() and not _is_alive(progress.pid):
+            if progress.host == socket.gethostname() and not is_alive(progress.pid):
                 return True
-        return monotonic() - self._heard > _SILENCE
+        return monotonic() - self._heard > SILENCE
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number here."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

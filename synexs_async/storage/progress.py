@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,9 @@ from msgspec import Struct
 from synexs_async.errors import FolderError
 from synexs_async.storage.files import overwrite_file, replace_file
 from synexs_async.storage.folder import RunFolder
+
+if TYPE_CHECKING:
+    from synexs_async.missions.statistics import Statistics
 
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
 
@@ -24,6 +27,11 @@ class OutcomeCounts(Struct, frozen=True):
     failure_count: int = 0
     abort_count: int = 0
     error_count: int = 0
+
+
+def group_counts(statistics: Statistics) -> dict[str, OutcomeCounts]:
+    """Return the outcome counts of each group; empty where they were not counted."""
+    return {name: OutcomeCounts(*counts) for name, counts in (statistics.groups or {}).items()}
 
 
 class Progress(Struct, frozen=True):
@@ -41,6 +49,11 @@ class Progress(Struct, frozen=True):
         batches_written: batches in the folder.
         loop_lag_ms: the longest delay of the event loop since the file was last written.
         rss_bytes: memory of the main process.
+        group_by: the field of a record that outcomes are counted by as well, a path with dots;
+            "" where the kind has none, or missions of earlier sessions were not counted so.
+        groups: those counts by the field's value.
+        blocks_waiting: blocks of missions that wait for the journal.
+        batches_waiting: missions in the journal whose batches are not written yet, in batches.
     """
 
     timestamp: str
@@ -59,6 +72,10 @@ class Progress(Struct, frozen=True):
     batches_written: int
     loop_lag_ms: float
     rss_bytes: int
+    group_by: str = ""
+    groups: dict[str, OutcomeCounts] = {}
+    blocks_waiting: int = 0
+    batches_waiting: int = 0
 
 
 def timestamp() -> str:

@@ -165,11 +165,13 @@ class SimulatedBlock(Struct, frozen=True, tag=True, gc=False):
 
     lines: list[bytes]
     rows: BatchRows
+    groups: list[str] | None
 
     @classmethod
     def of(cls, block: Block) -> SimulatedBlock:
         """Take a block apart."""
-        return cls(list(block.lines), BatchRows.of(block))
+        groups = None if block.groups is None else list(block.groups)
+        return cls(list(block.lines), BatchRows.of(block), groups)
 
     def block(self, columns: int) -> Block:
         """Put the block together again; `columns` is that of its features."""
@@ -182,6 +184,7 @@ class SimulatedBlock(Struct, frozen=True, tag=True, gc=False):
             np.frombuffer(rows.labels, np.int64),
             np.frombuffer(rows.features, np.float32).reshape(len(rows.ids), rows.rows, columns),
             {name: np.array(values, np.float64) for name, values in rows.metrics.items()},
+            self.groups,
         )
 
 

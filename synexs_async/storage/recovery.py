@@ -80,7 +80,7 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
     checkpoint = _read_checkpoint(layout, warnings)
     is_missing = checkpoint is None
     if checkpoint is None:
-        checkpoint = Checkpoint(Mark(), Statistics())
+        checkpoint = Checkpoint(Mark(), Statistics.of(mission))
         extent = _measure(layout, checkpoint.mark, mission)
         if extent.valid_follows:
             raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)

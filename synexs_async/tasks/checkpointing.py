@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from synexs_async.events import CheckpointSaved
 from synexs_async.storage.checkpoint import Checkpoint, write_checkpoint
 from synexs_async.storage.files import GroupFlush
 from synexs_async.storage.journal import Layout
 from synexs_async.storage.progress import timestamp
+from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Snapshot
 from synexs_async.tasks.watermark import Watermark
@@ -39,6 +41,7 @@ class Checkpointing:
         flush: GroupFlush,
         flushing: Flushing,
         log: Logger,
+        events: Broadcast,
         *,
         saved: int,
         unflushed: int,
@@ -48,6 +51,7 @@ class Checkpointing:
         self._flush = flush
         self._flushing = flushing
         self._log = log
+        self._events = events
         self._unflushed = unflushed  # the first mission whose files may not be on disk
         self._elapsed = elapsed
         self.saved = Watermark(saved)
@@ -80,6 +84,7 @@ class Checkpointing:
         self._unflushed = snapshot.mark.missions
         self.saved.advance(snapshot.mark.missions)
         self._log.debug(f"checkpoint saved: {snapshot.mark.missions} missions")
+        await self._events.tell(CheckpointSaved(snapshot.mark.missions))
 
     def _write(self, checkpoint: Checkpoint) -> None:
         layout, missions = self._layout, checkpoint.mark.missions

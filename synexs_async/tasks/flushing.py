@@ -12,11 +12,13 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from synexs_async.events import BatchWritten
 from synexs_async.missions.mission import Block
 from synexs_async.storage.files import GroupFlush
 from synexs_async.storage.journal import JournalReader, Layout
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.protocol import BatchRows
+from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.loop import ReadBlock
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
 from synexs_async.tasks.watermark import Watermark
@@ -43,6 +45,7 @@ class Flushing:
         layout: Layout,
         ledger: Ledger,
         log: Logger,
+        events: Broadcast,
         *,
         first: int,
         total: int,
@@ -52,6 +55,7 @@ class Flushing:
         self._layout = layout
         self._ledger = ledger
         self._log = log
+        self._events = events
         self._total = total
         self._workers = workers
         self._done: dict[int, list[Entry]] = {}
@@ -66,6 +70,12 @@ class Flushing:
         if not self._layout.has_batches:
             return 0
         return self.written.value // self._layout.batch_size + (self.last is not None)
+
+    def batches_waiting(self, committed: int) -> int:
+        """Return how many whole batches of the `committed` missions are not written yet."""
+        if not self._layout.has_batches:
+            return 0
+        return max(committed - self.written.value, 0) // self._layout.batch_size
 
     async def rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
         """Make batches that are gone again, from the journal."""
@@ -89,6 +99,7 @@ class Flushing:
             lines = await anyio.to_thread.run_sync(read, first)
             entries += await self._write(await make(first, lines))
         await anyio.to_thread.run_sync(enter, entries)
+        await self._tell(entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         """Turn blocks into batches until there are no more; where there are none, let them go."""
@@ -139,6 +150,7 @@ class Flushing:
                 entries = await self._write(block)
                 if entries[-1].missions < self._layout.batch_size:
                     (self.last,) = entries
+                    await self._tell(entries)
                 else:
                     await self._enter(block.first, entries)
 
@@ -161,6 +173,11 @@ class Flushing:
             if ready:
                 await anyio.to_thread.run_sync(self._ledger.append, ready)
                 self.written.advance(end)
+                await self._tell(ready)
+
+    async def _tell(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            await self._events.tell(BatchWritten(entry.file, entry.first, entry.missions))
 
 
 def _missions(blocks: list[Block]) -> int:

@@ -51,6 +51,12 @@ class Journaling:
         self._statistics = statistics
         self.snapshot = Snapshot(writer.mark, copy(statistics))
         self.committed = Watermark(writer.mark.missions)
+        self._blocks: MemoryObjectReceiveStream[Block] | None = None
+
+    @property
+    def blocks_waiting(self) -> int:
+        """How many blocks of missions wait to be committed."""
+        return self._blocks.statistics().current_buffer_used if self._blocks else 0
 
     async def run(
         self,
@@ -64,6 +70,7 @@ class Journaling:
         At every multiple of the interval a snapshot is offered as the next checkpoint; with
         `every_checkpoint` it waits until it is taken.
         """
+        self._blocks = blocks
         async with blocks, onward, checkpoints:
             async for received in blocks:
                 block = self._gather(received, blocks)

@@ -1,4 +1,4 @@
-"""The progress reporter: the progress file, the milestones in the log, the loop's own delay."""
+"""The progress reporter: progress file and series, milestones in the log, the loop's own delay."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
+from synexs_async.events import Milestone
+from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.progress import (
     OutcomeCounts,
     Progress,
     RunStatus,
+    group_counts,
     timestamp,
     write_progress,
 )
+from synexs_async.storage.series import Sample, SeriesWriter
+from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.checkpointing import Checkpointing
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Journaling
@@ -40,27 +45,32 @@ class Reporting:
 
     def __init__(
         self,
-        path: Path,
+        folder: RunFolder,
         journaling: Journaling,
         flushing: Flushing,
         checkpointing: Checkpointing,
         log: Logger,
+        events: Broadcast,
         *,
         already_there: int,
         total: int,
         seed: int,
         interval: int,
+        group_by: str,
         elapsed: Callable[[], float],
     ) -> None:
-        self._path = path
+        self._folder = folder
+        self._series: SeriesWriter | None = None
         self._journaling = journaling
         self._flushing = flushing
         self._checkpointing = checkpointing
         self._log = log
+        self._events = events
         self._already_there = already_there
         self._total = total
         self._seed = seed
         self._interval = interval
+        self._group_by = group_by
         self._elapsed = elapsed
         self._started = monotonic()
         self._worst_lag = 0.0
@@ -84,6 +94,7 @@ class Reporting:
         missions = self._journaling.committed.value
         seconds = monotonic() - self._started
         rate = max(missions - self._already_there, 0) / seconds if seconds else 0.0
+        statistics = self._journaling.snapshot.statistics
         return Progress(
             timestamp=timestamp(),
             status=self.status,
@@ -93,7 +104,7 @@ class Reporting:
             elapsed_seconds=round(self._elapsed(), 3),
             rate_missions_per_sec=round(rate, 2),
             eta_seconds=round((self._total - missions) / rate, 1) if rate else None,
-            stats=OutcomeCounts(**self._journaling.snapshot.statistics.counts()),
+            stats=OutcomeCounts(**statistics.counts()),
             seed=self._seed,
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -101,6 +112,10 @@ class Reporting:
             batches_written=self._flushing.batches_written,
             loop_lag_ms=round(self._worst_lag * 1000, 2),
             rss_bytes=resident_bytes(),
+            group_by="" if statistics.groups is None else self._group_by,
+            groups=group_counts(statistics),
+            blocks_waiting=self._journaling.blocks_waiting,
+            batches_waiting=self._flushing.batches_waiting(missions),
         )
 
     async def write(self) -> None:
@@ -108,11 +123,32 @@ class Reporting:
         progress = self.snapshot()
         self._written_at, self._worst_lag = progress.mission_current, 0.0
         try:
-            await anyio.to_thread.run_sync(write_progress, self._path, progress)
+            await anyio.to_thread.run_sync(self._write, progress)
         except OSError as error:
             if not self._file_failed:
-                self._log.warning(f"{self._path} can't be written: {error.strerror}")
+                self._log.warning(f"{error.filename} can't be written: {error.strerror}")
             self._file_failed = True
+
+    def _write(self, progress: Progress) -> None:
+        write_progress(self._folder.progress, progress)
+        if self._series is None:
+            self._series = SeriesWriter(self._folder.series)
+        sample = Sample(
+            time=round(time(), 3),
+            elapsed_seconds=progress.elapsed_seconds,
+            missions=progress.mission_current,
+            success_count=progress.stats.success_count,
+            failure_count=progress.stats.failure_count,
+            abort_count=progress.stats.abort_count,
+            error_count=progress.stats.error_count,
+            loop_lag_ms=progress.loop_lag_ms,
+            rss_bytes=progress.rss_bytes,
+            blocks_waiting=progress.blocks_waiting,
+            batches_waiting=progress.batches_waiting,
+            batches_written=progress.batches_written,
+            checkpoint_missions=progress.checkpoint_missions,
+        )
+        self._series.add(sample, is_last=progress.status != "running")
 
     async def _log_milestones(self) -> None:
         step = max(self._total // _MILESTONES, 1)
@@ -128,6 +164,7 @@ class Reporting:
                 f"Progress: {milestone}/{self._total} ({milestone / self._total:.0%}), "
                 f"{rate:,.0f} missions/s"
             )
+            await self._events.tell(Milestone(milestone, self._total))
 
     async def _watch_loop(self) -> None:
         while True:

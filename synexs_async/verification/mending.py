@@ -22,7 +22,7 @@ from synexs_async.storage.files import GroupFlush, replace_file
 from synexs_async.storage.index import digests_in_index, write_index
 from synexs_async.storage.journal import JournalReader, block_of
 from synexs_async.storage.ledger import Ledger
-from synexs_async.storage.progress import OutcomeCounts, timestamp, write_progress
+from synexs_async.storage.progress import OutcomeCounts, group_counts, timestamp, write_progress
 from synexs_async.storage.protocol import BatchRows
 from synexs_async.verification.check import BatchWorkers, Check, whole_files
 from synexs_async.verification.lines import FileMap, map_file
@@ -217,6 +217,7 @@ def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
             claims.progress,
             mission_current=counts.missions,
             stats=OutcomeCounts(**counts.counts()),
+            groups=group_counts(counts) if claims.progress.group_by else {},
         )
         write_progress(folder.progress, progress)
         done.append("progress.json: its counts written again from the journal")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from synexs_async.missions.mission import Mission
 from synexs_async.storage.checkpoint import Checkpoint, content_of, encode_content
@@ -14,6 +15,7 @@ from synexs_async.storage.folder import Identity
 from synexs_async.storage.index import compose_index
 from synexs_async.storage.journal import Layout
 from synexs_async.storage.ledger import Entry, Ledger
+from synexs_async.storage.progress import group_counts
 from synexs_async.verification.claims import Claims
 from synexs_async.verification.differences import Differences, first_difference
 from synexs_async.verification.truth import Truth
@@ -140,9 +142,12 @@ def true_checkpoint(layout: Layout, claims: Claims, truth: Truth, digest: str) -
         last_batch_size = 0
         for entry in truth.batches.entries():
             last_batch_size = entry.size if entry.missions < layout.batch_size else 0
+    statistics = truth.claimed.statistics
+    if told is not None and told.groups is UNSET:  # of a version that counted none
+        statistics = msgspec.structs.replace(statistics, groups=None)
     return Checkpoint(
         truth.claimed.mark,
-        truth.claimed.statistics,
+        statistics,
         elapsed,
         digest if is_complete else "",
         last_batch_size if is_complete else 0,
@@ -179,10 +184,16 @@ def compare_progress(claims: Claims, truth: Truth, differences: Differences) -> 
         expected, found = str(claims.missions), str(progress.mission_current)
         differences.add("progress.json", expected, found, field="mission_current")
     elif truth.counts is not None:
-        documents = (truth.counts.counts(), msgspec.to_builtins(progress.stats))
-        if different := first_difference(*documents, "stats"):
-            field, expected, found = different
-            differences.add("progress.json", expected, found, field=field)
+        _compare_told(truth.counts.counts(), progress.stats, "stats", differences)
+        if progress.group_by:
+            _compare_told(group_counts(truth.counts), progress.groups, "groups", differences)
+
+
+def _compare_told(expected: object, told: object, name: str, differences: Differences) -> None:
+    documents = (msgspec.to_builtins(expected), msgspec.to_builtins(told))
+    if different := first_difference(*documents, name):
+        field, wanted, found = different
+        differences.add("progress.json", wanted, found, field=field)
 
 
 def _is_same(path: Path, parts: Iterator[bytes]) -> bool:

@@ -89,7 +89,7 @@ class Truth:
         )
         self._indexed: dict[str, str] | None = None
         self._known = Known(layout.folder.ledger, batches=False)
-        self._statistics = Statistics()
+        self._statistics = Statistics.of(mission)
         self._told = claims.progress.mission_current if claims.progress else -1
         self._writer = JournalWriter(layout, Mark())
         self.journals = Ledger(scratch / "journals.jsonl")

@@ -489,7 +489,7 @@ def _made(state: State, files: MissionFiles) -> Path:
     folder.run_file.write_bytes(msgspec.json.encode(RunFile(identity, "a team")))
     (folder.path / "run.lock").write_text("process 1 on nowhere\n")
     (folder.logs / "training_20260131_235959.log").write_text("a line\n")
-    work = Work(layout, Checkpoint(Mark(), Statistics()))
+    work = Work(layout, Checkpoint(Mark(), Statistics.of(TeamMission())))
     borders = {"finished": [20], "interrupted": [25], "killed": [14, 25]}[state]
     for block in split(missions(0, TOTAL if state == "finished" else 25), borders):
         work.commit(block)

@@ -1,0 +1,122 @@
+"""How a run stands, as its folder tells; and the runs that lie below a folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from time import time
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from synexs_async.errors import FolderError
+from synexs_async.storage.folder import Identity, RunFolder, read_run_file
+from synexs_async.storage.following import SILENCE, is_alive
+from synexs_async.storage.progress import Progress, RunStatus, read_progress
+
+MonitoredStatus = RunStatus | Literal["waiting", "lost"]
+
+_DEEPEST: Final = 2  # folders below the root that may be a run
+
+
+class RunState(Struct, frozen=True):
+    """A run at a moment.
+
+    Attributes:
+        folder: where it lies.
+        name: the same, as seen from the root that it was found below; the folder's own name
+            where it was not looked for.
+        identity: what its data set is a function of.
+        team_id: its label.
+        status: as the run tells; "waiting" before it tells anything, and "lost" where it says
+            that it is running and its process is gone, or was silent for a minute.
+        progress: what it told last; None while it is waiting.
+    """
+
+    folder: Path
+    name: str
+    identity: Identity
+    team_id: str
+    status: MonitoredStatus
+    progress: Progress | None
+
+    @property
+    def told(self) -> float:
+        """When it told last, in seconds since 1970; 0 where it never did."""
+        return datetime.fromisoformat(self.progress.timestamp).timestamp() if self.progress else 0.0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come, unless somebody starts it again."""
+        return self.status not in ("waiting", "running")
+
+
+def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunState:
+    """Read how a run stands; FolderError where there is no run."""
+    path = Path(folder)
+    run_file = read_run_file(RunFolder(path))
+    try:
+        progress = read_progress(path)
+    except FolderError:
+        progress = None  # it has not begun to tell, or a full disk cut it short
+    return RunState(
+        folder=path,
+        name=path.absolute().name if name is None else name,
+        identity=run_file.identity,
+        team_id=run_file.team_id,
+        status=_status(progress),
+        progress=progress,
+    )
+
+
+def find_runs(root: str | os.PathLike[str]) -> list[RunState]:
+    """Find the runs at and below a folder, two levels deep; those that told last come first.
+
+    Folders that can't be read are passed over, and so are runs whose run.json can't be.
+    """
+    path = Path(root)
+    found = []
+    for folder in _run_folders(path, _DEEPEST):
+        try:
+            found.append(read_state(folder, _name_below(path, folder)))
+        except FolderError:
+            continue
+    return sorted(found, key=lambda state: (-state.told, state.name))
+
+
+def _status(progress: Progress | None) -> MonitoredStatus:
+    if progress is None:
+        return "waiting"
+    if progress.status != "running":
+        return progress.status
+    if progress.host == socket.gethostname():
+        return "running" if is_alive(progress.pid) else "lost"
+    silence = time() - datetime.fromisoformat(progress.timestamp).timestamp()
+    return "running" if silence < SILENCE else "lost"
+
+
+def _run_folders(path: Path, depth: int) -> Iterator[Path]:
+    if (path / "run.json").is_file():
+        yield path
+        return
+    if depth == 0:
+        return
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            )
+    except OSError:
+        return
+    for name in names:
+        yield from _run_folders(path / name, depth - 1)
+
+
+def _name_below(root: Path, folder: Path) -> str:
+    name = folder.relative_to(root).as_posix()
+    return root.absolute().name if name == "." else name
