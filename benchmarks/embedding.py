@@ -149,7 +149,7 @@ async def told(
 ) -> dict[str, Any]:
     """Ask how a run stands, until that is what is wanted."""
     while True:
-        progress: dict[str, Any] = (await client.get(f"/runs/{name}")).json()
+        progress: dict[str, Any] = (await client.get(f"/runs/{name}")).json()["progress"]
         if wanted(progress):
             return progress
         await anyio.sleep(_PAUSE)

@@ -11,7 +11,7 @@ run goes on while matplotlib draws.
 # %%
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
 
 import anyio
@@ -34,7 +34,7 @@ config = RunConfig(missions=options.missions, output=options.output)
 
 
 # %%
-async def take(records: AsyncGenerator[MissionRecord], seconds: float) -> list[MissionRecord]:
+async def take(records: AsyncIterable[MissionRecord], seconds: float) -> list[MissionRecord]:
     """Take the records that come in so many seconds, at least one; none at the end."""
     taken: list[MissionRecord] = []
     deadline = anyio.current_time() + seconds
@@ -50,7 +50,9 @@ class Picture:
     """The mix of outcomes as missions come in, and by difficulty."""
 
     def __init__(self) -> None:
-        self.figure, (over_time, self._bars) = plt.subplots(1, 2, figsize=(11, 4))
+        self.figure, (over_time, self._bars) = plt.subplots(
+            1, 2, figsize=(11, 4), layout="constrained"
+        )
         self._lines = [over_time.plot([], [], label=outcome)[0] for outcome in OUTCOMES]
         over_time.set(xlabel="missions", ylabel="share", ylim=(0, 1), title="outcomes so far")
         over_time.legend()
@@ -75,7 +77,7 @@ class Picture:
 
     def _draw_bars(self) -> None:
         self._bars.clear()
-        self._bars.set_title("by difficulty")
+        self._bars.set(ylabel="missions", title="by difficulty")
         bottom = [0] * len(DIFFICULTIES)
         for outcome in OUTCOMES:
             counts = [self._counts[difficulty, outcome] for difficulty in DIFFICULTIES]
@@ -96,5 +98,5 @@ with (
         picture.add(taken)
 
 # %%
-picture.figure.savefig(config.output / "live_plot.png")
+picture.figure.savefig(live.output / "live_plot.png")
 print(f"{live.report.status}: {live.report.missions:,} missions, {live.report.outcomes}")

@@ -43,8 +43,9 @@ from synexs_async import (
     RunConfig,
     RunFailed,
     UsageError,
+    find_runs,
     open_run,
-    read_progress,
+    read_state,
 )
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -57,6 +58,14 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     missions: int
     seed: int = 0
+
+
+class Standing(msgspec.Struct):
+    """How a run stands; `progress` is None before it tells anything."""
+
+    name: str
+    status: str
+    progress: Progress | None
 
 
 class Json(Response):
@@ -79,16 +88,16 @@ class Runs:
         self._live: dict[str, LiveRun] = {}
 
     async def go_on(
-        self, order: Order, *, task_status: TaskStatus[Progress] = anyio.TASK_STATUS_IGNORED
+        self, order: Order, *, task_status: TaskStatus[Standing] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Carry out an order, from where its folder stands to the end.
 
         What keeps it from beginning is raised before `task_status` is told. What stops it later
         is in its log and its progress, and is nothing that the other runs should suffer from.
         """
-        config = RunConfig(
-            output=self.folder(order.name), missions=order.missions, seed=order.seed
-        )
+        config = RunConfig(output=self.folder(order.name), missions=order.missions, seed=order.seed)
+        if order.name in self._live:
+            raise HTTPException(409, "a run of this name is going on")
         try:
             self._free.acquire_nowait()
         except anyio.WouldBlock:
@@ -99,7 +108,7 @@ class Runs:
             async with open_run(config) as live:
                 begun = True
                 self._live[order.name] = live
-                task_status.started(live.progress)
+                task_status.started(standing(order.name, live))
         except RunFailed:
             if not begun:
                 raise
@@ -119,30 +128,32 @@ class Runs:
         for live in self._live.values():
             live.stop()
 
-    async def progress(self, name: str) -> Progress:
+    async def standing(self, name: str) -> Standing:
         """Tell how a run stands; of one that has ended, how it did."""
         if name in self._live:
-            return self._live[name].progress
+            return standing(name, self._live[name])
         try:
-            return await anyio.to_thread.run_sync(read_progress, self.folder(name))
+            state = await anyio.to_thread.run_sync(read_state, self.folder(name))
         except FolderError:
             raise HTTPException(404, f"there is no run {name!r}") from None
+        return Standing(name, state.status, state.progress)
 
-    async def all(self) -> dict[str, Progress]:
-        """Tell how each run stands."""
-
-        def read() -> dict[str, Progress]:
-            files = self._root.glob("*/progress.json")
-            return {file.parent.name: read_progress(file.parent) for file in sorted(files)}
-
-        there = await anyio.to_thread.run_sync(read)
-        return there | {name: live.progress for name, live in self._live.items()}
+    async def all(self) -> list[Standing]:
+        """Tell how each run stands, those that told something last first."""
+        states = await anyio.to_thread.run_sync(find_runs, self._root)
+        return [Standing(state.name, state.status, state.progress) for state in states]
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run; no name leads out of the root."""
         if not NAME.fullmatch(name):
             raise HTTPException(400, f"name: expected a-z, 0-9, _ and -, not {name!r}")
         return self._root / name
+
+
+def standing(name: str, live: LiveRun) -> Standing:
+    """Tell how a run stands that is going on."""
+    progress = live.progress
+    return Standing(name, progress.status, progress)
 
 
 def make_app(runs: Runs) -> Starlette:
@@ -156,19 +167,20 @@ def make_app(runs: Runs) -> Starlette:
 
     async def start(request: Request) -> Response:
         order = msgspec.json.decode(await request.body(), type=Order)
-        progress = await request.state.tasks.start(runs.go_on, order)
-        return Json(progress, 201, {"Location": f"/runs/{order.name}"})
+        begun = await request.state.tasks.start(runs.go_on, order)
+        return Json(begun, 201, {"Location": f"/runs/{order.name}"})
 
     async def list_runs(_: Request) -> Response:
         return Json(await runs.all())
 
     async def tell(request: Request) -> Response:
-        return Json(await runs.progress(request.path_params["name"]))
+        return Json(await runs.standing(request.path_params["name"]))
 
     async def stop(request: Request) -> Response:
-        live = runs.live(request.path_params["name"])
+        name = request.path_params["name"]
+        live = runs.live(name)
         live.stop()
-        return Json(live.progress, 202)
+        return Json(standing(name, live), 202)
 
     async def follow(request: Request) -> Response:
         live = runs.live(request.path_params["name"])
@@ -208,7 +220,7 @@ async def refuse(_: Request, error: Exception) -> Response:
         case HTTPException():
             status, reason = error.status_code, error.detail
         case FolderInUse():
-            status, reason = 409, "a run of this name is going on"
+            status, reason = 409, "another program runs in the folder of this name"
         case IdentityMismatch():
             there = (f"{field} {value!r}" for field, (value, _) in error.differences.items())
             status, reason = 409, f"a run of this name has {', '.join(there)}"

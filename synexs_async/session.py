@@ -239,8 +239,7 @@ class Session:
             self._log_end()
             with anyio.CancelScope(shield=True):
                 await self.reporting.write()
-            self.events.tell_at_once(Finished(self.reporting.status, self.committed.value))
-            self.events.end()
+            self.events.end(Finished(self.reporting.status, self.committed.value))
 
     async def _report(self) -> None:
         with self._reporting_scope:
