@@ -61,7 +61,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Standing(msgspec.Struct):
-    """How a run stands; `progress` is None before it tells anything."""
+    """How a run stands: "running" until its folder is free again, then how it ended."""
 
     name: str
     status: str
@@ -108,7 +108,7 @@ class Runs:
             async with open_run(config) as live:
                 begun = True
                 self._live[order.name] = live
-                task_status.started(standing(order.name, live))
+                task_status.started(Standing(order.name, "running", live.progress))
         except RunFailed:
             if not begun:
                 raise
@@ -131,7 +131,7 @@ class Runs:
     async def standing(self, name: str) -> Standing:
         """Tell how a run stands; of one that has ended, how it did."""
         if name in self._live:
-            return standing(name, self._live[name])
+            return Standing(name, "running", self._live[name].progress)
         try:
             state = await anyio.to_thread.run_sync(read_state, self.folder(name))
         except FolderError:
@@ -148,12 +148,6 @@ class Runs:
         if not NAME.fullmatch(name):
             raise HTTPException(400, f"name: expected a-z, 0-9, _ and -, not {name!r}")
         return self._root / name
-
-
-def standing(name: str, live: LiveRun) -> Standing:
-    """Tell how a run stands that is going on."""
-    progress = live.progress
-    return Standing(name, progress.status, progress)
 
 
 def make_app(runs: Runs) -> Starlette:
@@ -178,9 +172,8 @@ def make_app(runs: Runs) -> Starlette:
 
     async def stop(request: Request) -> Response:
         name = request.path_params["name"]
-        live = runs.live(name)
-        live.stop()
-        return Json(standing(name, live), 202)
+        runs.live(name).stop()
+        return Json(await runs.standing(name), 202)
 
     async def follow(request: Request) -> Response:
         live = runs.live(request.path_params["name"])
