@@ -1,7 +1,7 @@
 """The mission loop: blocks of missions, first those that the journal holds already, then new ones.
 
-A block is simulated on the event loop, which has its turn after each: a mission kind says how many
-missions keep that short.
+A block is simulated on the event loop, which has some turns after each: a mission kind says how
+many missions keep that short.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ReadBlock = Callable[[int, list[bytes]], Awaitable[Block]]
 
 _REPLAY_BLOCK: Final = 256
+_TURNS_A_BLOCK: Final = 4
 
 
 async def replay_journal(
@@ -77,8 +79,11 @@ async def simulate_missions(
         await may_start(first)
         count = min(mission.block_size, interval - first % interval, total - first)
         for part in simulate_parts(mission, seed, first, count):
-            # Sending is always a checkpoint, so other tasks have their turn.
-            await blocks.send(settle_part(part, mission, seed, on_error, log))
+            await blocks.send(settle_part(part, mission, seed, on_error, log))  # the first turn
+            # To answer a request takes a host several turns, and its threads get the interpreter
+            # when the loop polls: with one turn a block, each of them would wait for a block.
+            for _ in range(_TURNS_A_BLOCK - 1):
+                await anyio.lowlevel.checkpoint()
         first += count
 
 
