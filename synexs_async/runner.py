@@ -93,8 +93,8 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
             return
         body_error: Exception | None = None
         log_file = folder.log_file(datetime.now())
-        async with log_to_file(log_file, config.log_level) as log:
-            session = Session(config, prepared, log)
+        async with log_to_file(log_file, config.log_level) as (log, log_written):
+            session = Session(config, prepared, log, log_written)
             live = LiveRun(prepared, session)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(session.run)

@@ -13,8 +13,8 @@ import pytest
 
 from synexs_async import FolderError, RunConfig, find_runs, mission, read_progress, read_state, run
 from synexs_async.missions.context import Context, Outcome
+from synexs_async.missions.grouping import OTHER_GROUPS
 from synexs_async.missions.plain import NoParameters
-from synexs_async.missions.statistics import OTHER_GROUPS
 from synexs_async.storage.checkpoint import read_checkpoint, write_checkpoint
 from synexs_async.storage.progress import Progress, write_progress
 

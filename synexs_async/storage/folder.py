@@ -201,6 +201,23 @@ def read_run_file(folder: RunFolder) -> RunFile:
     return there
 
 
+def holds_run(folder: RunFolder) -> bool:
+    """Whether a folder holds a run; False where there is none yet.
+
+    Raises:
+        FolderError: it is no folder, or one with somebody else's files, or can't be read.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise FolderError(path, "is a file; name a run's folder")
+    is_free = not path.is_dir() or _is_ours(folder)
+    if folder.run_file.is_file():  # looked for last: a run may just have begun
+        return True
+    if not is_free:
+        raise FolderError(path, "holds no run: there is no run.json in it, but other files")
+    return False
+
+
 def _is_ours(folder: RunFolder) -> bool:
     """Whether a folder holds a run, or is free to take one."""
     if folder.run_file.exists() or any(_halves(folder)):
