@@ -35,6 +35,8 @@ def main() -> None:
                 "--help": (*COMMAND, "--help"),
                 "--version": (*COMMAND, "--version"),
                 "scenario": (*COMMAND, "scenario"),
+                "tail": (*COMMAND, "tail", str(scratch / "complete")),
+                "tail --missions": (*COMMAND, "tail", "--missions", str(scratch / "complete")),
                 "a complete run again": complete,
                 'python -c "import torch"': (sys.executable, "-c", "import torch"),
                 "--quick": (*COMMAND, "--quick", f"--output={scratch / f'quick{number}'}"),

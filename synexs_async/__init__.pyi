@@ -27,12 +27,15 @@ from .missions.records import ErrorRecord, MissionRecord
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
+from .monitoring.log import LogLine, follow_log, last_log_lines
+from .monitoring.missions import follow_missions, last_missions
+from .monitoring.search import Found, find_missions, read_mission
 from .monitoring.state import RunState, find_runs, read_state
 from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
-from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .storage.records import read_journal
 from .storage.series import Sample, rates, read_series
 from .tasks.broadcast import EventStream
 from .verification.differences import Difference
@@ -53,9 +56,11 @@ __all__ = [
     "Finished",
     "FolderError",
     "FolderInUse",
+    "Found",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
+    "LogLine",
     "Milestone",
     "Mission",
     "MissionDataset",
@@ -87,13 +92,19 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_missions",
     "find_runs",
+    "follow_log",
+    "follow_missions",
+    "last_log_lines",
+    "last_missions",
     "load_mission",
     "load_scenario",
     "mission",
     "open_run",
     "rates",
     "read_journal",
+    "read_mission",
     "read_progress",
     "read_series",
     "read_state",

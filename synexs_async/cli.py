@@ -18,6 +18,7 @@ from synexs_async.errors import ConfigError, RunFailed, UsageError
 
 COMMAND: Final = "python -m synexs_async"
 COMMANDS: Final = {
+    "tail": "print the end of a run's log, or its last missions, and follow them",
     "verify": "check a run's folder, and mend it",
     "replay": "simulate one mission, and print it step by step",
     "digest": "print the digest of a complete data set",
@@ -25,6 +26,8 @@ COMMANDS: Final = {
     "doctor": "find out whether a mission of one's own is reproducible",
     "scenario": "print the built-in scenario",
     "export": "write a run's records as Parquet, or as a Minari data set",
+    "watch": "show how runs stand, live, in the terminal",
+    "dashboard": "show runs in a browser",
     "report": "write a run's figures as a page to look at",
 }
 _MAIN_JOB: Final = "run"
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths need not be text that it knows
+    if "" not in sys.path:
+        sys.path.append("")  # a mission in the current folder, under the installed script too
     name = _MAIN_JOB
     if arguments and arguments[0] in COMMANDS:
         name, *arguments = arguments
@@ -50,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         _complain(str(error))
         return 1
+    except KeyboardInterrupt:  # of a command that has nothing to finish in order
+        return 130
     except BrokenPipeError:  # nobody reads on, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

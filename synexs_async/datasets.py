@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from time import sleep
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from synexs_async.errors import BatchDamaged, ConfigError, FolderError, JournalDamaged
 from synexs_async.missions.failed import is_error
+from synexs_async.monitoring.changes import Changes
 from synexs_async.storage.folder import RunFolder, read_run_file
 from synexs_async.storage.following import Ending, LedgerTail
 from synexs_async.storage.index import BatchIndex, read_batch_index
@@ -33,7 +33,7 @@ from synexs_async.storage.journal import JournalReader, Layout
 Split = Literal["train", "val", "test"]
 
 _OPEN_BATCHES: Final = 2048  # kept in each process, at some 11 KB: opening one takes a millisecond
-_POLL: Final = 0.5  # seconds
+_LONGEST_WAIT: Final = 0.5  # seconds: nobody is told of a process that was killed
 _DRAWS_A_DIGEST: Final = 16  # of four bytes each: BLAKE2b gives 64
 _DRAWS: Final = 2**32
 
@@ -164,9 +164,9 @@ class StreamingMissions(IterableDataset[MissionRow]):
 
     Args:
         folder: the run's folder.
-        follow: wait for more, looking twice a second, until the run ended: it says so, its process
-            on this machine is gone, or nothing was heard of it for a minute. Otherwise the stream
-            ends with what is finished.
+        follow: wait for more until the run ended: it says so, its process on this machine is gone,
+            or nothing was heard of it for a minute. Otherwise the stream ends with what is
+            finished.
 
     Raises:
         FolderError: the folder holds no run; on iteration, the run has ended without a batch.
@@ -180,12 +180,13 @@ class StreamingMissions(IterableDataset[MissionRow]):
     def __iter__(self) -> Iterator[MissionRow]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        for first, missions, rows in self._finished():
-            batch = first // self._layout.batch_size
-            if batch % workers == number:
-                yield from _rows_of(self._layout, first, missions, rows)
+        with Changes(self._layout.folder.path) as changes:
+            for first, missions, rows in self._finished(changes):
+                batch = first // self._layout.batch_size
+                if batch % workers == number:
+                    yield from _rows_of(self._layout, first, missions, rows)
 
-    def _finished(self) -> Iterator[tuple[int, int, int]]:
+    def _finished(self, changes: Changes) -> Iterator[tuple[int, int, int]]:
         """Give first mission, missions and rows of each batch, as they are finished."""
         folder, size = self._layout.folder, self._layout.batch_size
         ledger, ending, first = LedgerTail(folder.ledger), Ending(folder), 0
@@ -204,7 +205,7 @@ class StreamingMissions(IterableDataset[MissionRow]):
                 is_over = is_over or ending.progress is None
                 self._see_that_none_is_missing(ledger, first, is_over=is_over)
                 return
-            sleep(_POLL)
+            changes.wait_here(_LONGEST_WAIT)
 
     def _see_that_none_is_missing(self, ledger: LedgerTail, first: int, *, is_over: bool) -> None:
         folder = self._layout.folder

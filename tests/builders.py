@@ -23,7 +23,7 @@ from synexs_async.missions.statistics import Statistics
 from synexs_async.missions.team_features import FEATURE_NAMES
 from synexs_async.storage.batch import write_batches
 from synexs_async.storage.checkpoint import Checkpoint, write_checkpoint
-from synexs_async.storage.folder import Identity, RunFolder
+from synexs_async.storage.folder import Identity, RunFile, RunFolder, settle
 from synexs_async.storage.index import write_index
 from synexs_async.storage.journal import JournalWriter, Layout, Mark, read_lines
 from synexs_async.storage.ledger import Entry, Ledger
@@ -106,6 +106,13 @@ def setup_of(layout: Layout, sequence_length: int = SEQUENCE_LENGTH) -> Setup:
         feature_columns=len(FEATURE_NAMES),
         batch_metrics=list(MISSION.batch_metrics),
     )
+
+
+def begun_run(path: Path) -> Path:
+    """Make the folder of a run that has told nothing yet."""
+    path.mkdir(parents=True, exist_ok=True)
+    settle(RunFolder(path), RunFile(identity_of_tests(), "team"))
+    return path
 
 
 def identity_of_tests() -> Identity:

@@ -181,7 +181,6 @@ def _mission(options: Namespace) -> Mission:
     tables, source = read_parameters(options)
     if gym:
         tables = {**(tables or {}), **gym}
-    sys.path.append("")  # a module in the current folder, under the installed script too
     return load_mission(options.mission or "team", tables, source)
 
 

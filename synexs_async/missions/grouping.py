@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+OTHER_GROUPS: Final = "(other)"  # what more values than are counted apart are counted as
 LARGEST_NAME: Final = 80  # characters of a value that tell it from others
 
 

@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
+from synexs_async.missions.grouping import OTHER_GROUPS
 from synexs_async.missions.mission import ERROR_OUTCOME, OUTCOME_NAMES, Block, Mission
 
 Count = Annotated[int, Meta(ge=0)]
 
-OTHER_GROUPS: Final = "(other)"
 _MOST_GROUPS: Final = 64  # a checkpoint is small whatever a mission's field holds
 
 

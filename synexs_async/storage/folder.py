@@ -16,7 +16,13 @@ from msgspec import Struct
 
 from synexs_async.config import MissionFiles
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.files import flush_folder, make_folder, replace_file, temporary_files
+from synexs_async.storage.files import (
+    flush_folder,
+    make_folder,
+    read_small_file,
+    replace_file,
+    temporary_files,
+)
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -195,6 +201,23 @@ def read_run_file(folder: RunFolder) -> RunFile:
     return there
 
 
+def holds_run(folder: RunFolder) -> bool:
+    """Whether a folder holds a run; False where there is none yet.
+
+    Raises:
+        FolderError: it is no folder, or one with somebody else's files, or can't be read.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise FolderError(path, "is a file; name a run's folder")
+    is_free = not path.is_dir() or _is_ours(folder)
+    if folder.run_file.is_file():  # looked for last: a run may just have begun
+        return True
+    if not is_free:
+        raise FolderError(path, "holds no run: there is no run.json in it, but other files")
+    return False
+
+
 def _is_ours(folder: RunFolder) -> bool:
     """Whether a folder holds a run, or is free to take one."""
     if folder.run_file.exists() or any(_halves(folder)):
@@ -231,7 +254,7 @@ def _holder(path: Path) -> str:
 
 def _read_run_file(folder: RunFolder) -> RunFile | None:
     try:
-        return msgspec.json.decode(folder.run_file.read_bytes(), type=RunFile)
+        return msgspec.json.decode(read_small_file(folder.run_file), type=RunFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,14 +36,20 @@ class LineQueue(Generic[T]):
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._abandoned = False
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
         self.dropped = 0
 
     def put(self, line: T) -> None:
         """Take a line; one too many is dropped, and counted."""
+        if self._abandoned:
+            return
         if len(self._lines) < _QUEUE_LIMIT:
             self._lines.append(line)
         else:
             self.dropped += 1
+        self._at_rest.clear()
         self._loop.call_soon_threadsafe(self._wake.set)
 
     def close(self) -> None:
@@ -54,16 +60,33 @@ class LineQueue(Generic[T]):
     async def take(self) -> list[T]:
         """Wait for lines and take all; none when there will be no more."""
         while not self._lines and not self._closed:
+            self._at_rest.set()
             self._wake.clear()
             await self._wake.wait()
+        if not self._lines:
+            self._at_rest.set()
         return [self._lines.popleft() for _ in range(len(self._lines))]
+
+    async def settled(self) -> None:
+        """Wait until who takes the lines has come back for more, and there are none."""
+        await self._at_rest.wait()
+
+    def abandon(self) -> None:
+        """Say that nobody takes lines any more."""
+        self._abandoned = True
+        self._at_rest.set()
 
 
 @asynccontextmanager
-async def log_to_file(path: Path, level: str) -> AsyncIterator[Logger]:
+async def log_to_file(
+    path: Path, level: str
+) -> AsyncIterator[tuple[Logger, Callable[[], Awaitable[None]]]]:
     """Give a logger whose lines go to a file too; none of them is lost at the block's end.
 
     A file that can't be written to stops nothing: the other handlers are told of the first error.
+
+    Yields:
+        The logger, and what waits until all that this thread has logged is in the file.
     """
     run = object()
     log = logger.bind(**{_MARK: run})
@@ -78,7 +101,7 @@ async def log_to_file(path: Path, level: str) -> AsyncIterator[Logger]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_write, path, lines, log)
         try:
-            yield log
+            yield log, lines.settled
         finally:
             logger.remove(handler)
             lines.close()
@@ -102,4 +125,5 @@ async def _write(path: Path, lines: LineQueue[str], log: Logger) -> None:
         except OSError as error:
             log.warning(f"the log {path} can't be written: {error.strerror}")
         finally:
+            lines.abandon()
             thread.shutdown(wait=False)  # it has nothing left to do

@@ -1,0 +1,257 @@
+"""`tail`: print the last lines of a run's log, or its last missions, and those that follow."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from argparse import Namespace
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+
+import msgspec
+
+from synexs_async.cli import COMMAND, command_parser
+from synexs_async.config import LogLevel
+from synexs_async.errors import FolderError, UsageError, leaves_of
+
+if TYPE_CHECKING:
+    from synexs_async.monitoring.log import LogLine
+    from synexs_async.monitoring.missions import JsonRecord
+
+_INTERRUPTED: Final = 130
+_NICENESS: Final = 10  # who looks on gives way to the run
+_COLOURS: Final = {
+    "TRACE": 2,  # faint
+    "DEBUG": 2,
+    "SUCCESS": 32,
+    "WARNING": 33,
+    "ERROR": 31,
+    "CRITICAL": 31,
+    "success": 32,
+    "failure": 33,
+    "aborted": 36,
+    "error": 31,
+}
+_LINE_BREAKS: Final = "\n\t"
+# A terminal would take other control characters as orders.
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(code) not in _LINE_BREAKS
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print lines until there are no more to come, or refuse."""
+    parser = command_parser(
+        "tail",
+        "Print the last lines of a run's log, or with --missions its last missions, one a line.\n"
+        "With -f, go on with what follows until the run ends.\n\n"
+        "exit codes: 0, 2 refused, 130 interrupted",
+        f"{COMMAND} tail -f                             the run in ./training_logs",
+        f"{COMMAND} tail runs/seven -n 5 --level WARNING",
+        f"{COMMAND} tail --missions --outcome failure --difficulty hard --json",
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("training_logs"),
+        metavar="DIR",
+        help="the run's folder (default: training_logs)",
+    )
+    parser.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="go on until the run ends; wait for one where there is none yet",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="follow, and stay when the run ends: it may be resumed"
+    )
+    parser.add_argument(
+        "-n", type=int, default=20, dest="count", metavar="N", help="how many lines (default: 20)"
+    )
+    parser.add_argument(
+        "--level",
+        type=str.upper,
+        choices=get_args(LogLevel),
+        help="least level of log lines (default: all of them)",
+    )
+    parser.add_argument(
+        "--grep",
+        metavar="RE",
+        help="only lines in which this regular expression is found: log lines with their "
+        "traceback, or missions' lines in the journal",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, an object a line")
+    missions = parser.add_argument_group("missions")
+    missions.add_argument("--missions", action="store_true", help="missions in place of log lines")
+    missions.add_argument(
+        "--outcome", metavar="STATUS", help="only these: success, failure, aborted or error"
+    )
+    missions.add_argument(
+        "--difficulty",
+        "--group",
+        dest="group",
+        metavar="NAME",
+        help="only those of this difficulty; of another mission kind, those whose field that it is "
+        "grouped by has this value",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _tail(options)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _tail(options: Namespace) -> int:
+    pattern = _checked(options)
+    follows = options.follow or options.keep
+
+    from synexs_async.storage.folder import RunFolder, holds_run
+
+    if not holds_run(RunFolder(options.folder)):
+        if not follows:
+            raise FolderError(options.folder, "no run yet; add -f to wait for one")
+        print(f"waiting for a run in {options.folder} ...", file=sys.stderr)
+    tail = _missions(options, pattern) if options.missions else _log(options, pattern)
+    if follows:
+        os.nice(_NICENESS)
+        _follow(tail.follow())
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in tail.last())
+    return 0
+
+
+def _checked(options: Namespace) -> re.Pattern[str] | None:
+    """See that the options go together; return the regular expression."""
+    if options.count < 0:
+        raise UsageError(f"-n: expected a number of lines, 0 or more, not {options.count}")
+    for name, value in (("--outcome", options.outcome), ("--difficulty", options.group)):
+        if value is not None and not options.missions:
+            raise UsageError(f"{name}: is for missions; add --missions")
+    if options.level is not None and options.missions:
+        raise UsageError("--level: is for log lines; leave it or --missions out")
+    try:
+        return None if options.grep is None else re.compile(options.grep)
+    except re.error as error:
+        raise UsageError(f"--grep: {options.grep!r} is no regular expression: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What to print: the last lines, or those and what follows."""
+
+    last: Callable[[], Iterable[str]]
+    follow: Callable[[], AsyncGenerator[str, None]]
+
+
+def _log(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
+    from synexs_async.monitoring.log import follow_log, last_log_lines
+
+    show = _Terminal.of_stdout().show
+
+    def text(line: LogLine) -> str:
+        return _json(line) if options.json else show(line.text, line.level)
+
+    folder, level = options.folder, options.level or "TRACE"
+
+    def last() -> Iterable[str]:
+        return map(text, last_log_lines(folder, options.count, level=level, pattern=pattern))
+
+    async def follow() -> AsyncGenerator[str, None]:
+        asked = {"last": options.count, "level": level, "pattern": pattern, "keep": options.keep}
+        async with aclosing(follow_log(folder, **asked)) as lines:
+            async for line in lines:
+                yield text(line)
+
+    return _Tail(last, follow)
+
+
+def _missions(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
+    from synexs_async.monitoring.missions import follow_missions, group_field, last_missions
+    from synexs_async.monitoring.telling import mission_line
+
+    show = _Terminal.of_stdout().show
+    folder = options.folder
+    asked = {"outcome": options.outcome, "group": options.group, "pattern": pattern}
+    group_by: str | None = None
+
+    def text(record: JsonRecord) -> str:
+        nonlocal group_by
+        if options.json:
+            return _json(record)
+        if group_by is None:
+            group_by = group_field(folder)
+        number, status, rest = mission_line(record, group_by or "")
+        return f"{number}  {show(status, status.rstrip())}  {show(rest)}".rstrip()
+
+    def last() -> Iterable[str]:
+        return map(text, last_missions(folder, options.count, **asked))
+
+    async def follow() -> AsyncGenerator[str, None]:
+        records = follow_missions(folder, last=options.count, keep=options.keep, **asked)
+        async with aclosing(records):
+            async for record in records:
+                yield text(record)
+
+    return _Tail(last, follow)
+
+
+def _follow(lines: AsyncGenerator[str, None]) -> None:
+    """Print lines as they come, until there are no more or nobody reads them."""
+    import anyio
+
+    async def show() -> None:
+        async with anyio.create_task_group() as tasks:
+            if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+                tasks.start_soon(_leave_with_reader)
+            async with aclosing(lines):
+                async for line in lines:
+                    print(line, flush=True)
+            tasks.cancel_scope.cancel()
+
+    try:
+        anyio.run(show)
+    except* (UsageError, OSError) as group:
+        raise next(leaves_of(group)) from None
+
+
+async def _leave_with_reader() -> None:
+    """End when nobody reads standard output any more, rather than with the next line."""
+    import anyio
+
+    await anyio.wait_readable(sys.stdout.fileno())  # a pipe that is written to never is
+    raise BrokenPipeError
+
+
+@dataclass(frozen=True, slots=True)
+class _Terminal:
+    """How text is shown on a terminal; elsewhere it stays as it is."""
+
+    is_one: bool
+    has_colours: bool
+
+    @classmethod
+    def of_stdout(cls) -> _Terminal:
+        is_one = sys.stdout.isatty()
+        has_colours = os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        return cls(is_one, is_one and has_colours)
+
+    def show(self, text: str, kind: str = "") -> str:
+        """Return text in the colour of a level or status, and without what steers terminals."""
+        if self.is_one:
+            text = text.translate(_CONTROLS)
+        if self.has_colours and kind in _COLOURS:
+            return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m"
+        return text
+
+
+def _json(value: LogLine | JsonRecord) -> str:
+    return msgspec.json.encode(value).decode()

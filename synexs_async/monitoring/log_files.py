@@ -1,0 +1,155 @@
+"""The files that a run's log is in: one a session, and what rotation makes of each.
+
+Rotation moves `training_X.log` to `training_X.log.1` (or to a name with a date) and begins it
+anew, or copies it there and cuts it off. Both may happen several times between two looks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from synexs_async.monitoring.growing import GrowingFile
+
+_NAME: Final = re.compile(r"training_(\d{8}_\d{6})\.log(?:\.(\d{1,6})|[.-](\d[\d-]*))?")
+_BEGINNINGS: Final = 1000  # of files, remembered to know their copies
+
+
+class _Entry(NamedTuple):
+    """A file as the folder lists it: they sort from the oldest to the one that is written to."""
+
+    session: str
+    is_current: bool
+    age: int
+    name: str
+    inode: tuple[int, int]
+
+
+class LogFiles:
+    """Reads what is appended to a run's log, each line once and in order, whatever is rotated.
+
+    Where a file is cut off and no copy of it was made, lines that were not read before are lost.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[GrowingFile, str] = {}  # with their sessions, in the order of reading
+        self._over: set[str] = set()  # sessions that nothing more is read of
+        self._beginnings: deque[bytes] = deque(maxlen=_BEGINNINGS)
+
+    def close(self) -> None:
+        """Give the files back."""
+        for file in self._files:
+            file.close()
+
+    def skip_to_end(self) -> None:
+        """Pass over all lines that are there; of earlier sessions, over what may come too."""
+        if sessions := [entry.session for entry in self._list()]:
+            self._over = {*sessions} - {sessions[-1]}
+        self._look()
+        for file in self._files:
+            file.skip_to_end()
+
+    def lines_before(self) -> Iterator[bytes]:
+        """Give the lines that `skip_to_end` passed over, the last one first."""
+        for file in reversed(self._files):
+            yield from file.lines_before()
+        for entry in reversed(self._list()):
+            older = self._open(entry) if entry.session in self._over else None
+            if older is not None:
+                with closing(older):
+                    older.skip_to_end()
+                    yield from older.lines_before()
+
+    def read(self) -> bytes:
+        """Return whole lines that were appended, b"" where there are none; not all at once."""
+        self._look()  # first: what a file held may lie in another one by now
+        for file in self._files:
+            if lines := file.peek():
+                file.advance(lines)
+                return lines
+        self._drop_old()
+        return b""
+
+    def _drop_old(self) -> None:
+        """Let go of files that are read to their end, and that nobody writes to any more."""
+        files = [*self._files.items()]
+        for file, session in files[:-1]:
+            if session != files[-1][1]:
+                self._over.add(session)
+            elif not file.is_unlinked:
+                continue
+            self._beginnings.append(file.beginning)
+            file.close()
+            del self._files[file]
+
+    def _look(self) -> None:
+        """Find new files, and what became of those that were cut off."""
+        while True:
+            entries = self._list()
+            new = [entry for entry in entries if self._is_new(entry)]
+            cut_off = [file for file in self._files if file.was_cut_off]
+            if not new and not cut_off:
+                return
+            # Listing a folder while files are renamed in it may miss some.
+            if entries == self._list() and self._take_in(new, cut_off):
+                places = {entry.inode: place for place, entry in enumerate(entries)}
+                in_order = sorted(self._files, key=lambda file: places.get(file.inode, -1))
+                self._files = {file: self._files[file] for file in in_order}
+                return
+
+    def _is_new(self, entry: _Entry) -> bool:
+        is_known = any(file.inode == entry.inode for file in self._files)
+        return entry.session not in self._over and not is_known
+
+    def _take_in(self, new: Sequence[_Entry], cut_off: Sequence[GrowingFile]) -> bool:
+        """Read these files too; False, and nothing, where one is not any more what was listed."""
+        opened: dict[GrowingFile, str] = {}
+        for entry in new:
+            file = self._open(entry)
+            if file is not None:
+                opened[file] = entry.session
+            if file is None or file.inode != entry.inode:
+                for file in opened:
+                    file.close()
+                return False
+        originals = {*cut_off}
+        beginnings = [*self._beginnings, *(file.beginning for file in self._files)]
+        for file, session in opened.items():
+            original = next((cut for cut in originals if file.is_copy_of(cut)), None)
+            if original is not None:  # what was not read before the cut is here
+                originals.remove(original)
+                file.move_to(original.offset)
+            elif any(known and file.begins_with(known) for known in beginnings):
+                file.close()
+                continue
+            self._files[file] = session
+        for file in cut_off:
+            self._beginnings.append(file.beginning)
+            file.move_to(0)
+        return True
+
+    def _open(self, entry: _Entry) -> GrowingFile | None:
+        try:
+            return GrowingFile(self._folder / entry.name)
+        except FileNotFoundError:
+            return None
+
+    def _list(self) -> list[_Entry]:
+        found = []
+        try:
+            for entry in os.scandir(self._folder):
+                if match := _NAME.fullmatch(entry.name):
+                    session, number, date = match.groups()
+                    is_current = (number, date) == (None, None)
+                    there = entry.stat()
+                    inode = (there.st_dev, there.st_ino)
+                    found.append(_Entry(session, is_current, -int(number or 0), entry.name, inode))
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # not there yet, or moved away while it was listed
+        return sorted(found)

@@ -1,0 +1,373 @@
+"""A run's journal, record by record: the last records, and those that are written from now on.
+
+Records are read as JSON, whatever kind of mission they are of: none of its code is needed, nor
+what the journal's other readers import.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from synexs_async.errors import ConfigError, FolderError, JournalDamaged
+from synexs_async.missions.grouping import OTHER_GROUPS, group_of
+from synexs_async.monitoring.following import follow
+from synexs_async.monitoring.growing import GrowingFile
+from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
+from synexs_async.storage.progress import OutcomeCounts, Progress, read_progress
+
+_COUNTS: Final = {
+    "success": "success_count",
+    "failure": "failure_count",
+    "aborted": "abort_count",
+    "error": "error_count",
+}
+OUTCOMES: Final = tuple(_COUNTS)
+_TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
+_FILES_A_LOOK: Final = 64
+
+JsonRecord = dict[str, Any]
+
+
+def last_missions(
+    folder: str | os.PathLike[str],
+    count: int,
+    *,
+    outcome: str | None = None,
+    group: str | None = None,
+    pattern: re.Pattern[str] | None = None,
+) -> list[JsonRecord]:
+    """Return the last records of a run, at most `count`, in index order.
+
+    The journal is read from its end, only as far as is needed: where progress.json tells that no
+    more missions of this outcome and group lie before, no further.
+
+    Args:
+        folder: the run's folder.
+        count: how many records, of those that are asked for.
+        outcome: success, failure, aborted or error; None for all.
+        group: a value of the field that the mission kind groups its missions by (of the team
+            mission the difficulty); None for all.
+        pattern: what is searched for in the journal's line.
+
+    Raises:
+        ConfigError: there is no such outcome.
+        FolderError: the folder holds no run, or its missions have no groups.
+        JournalDamaged: a line is not the record that belongs there.
+    """
+    run_folder = RunFolder(Path(folder))
+    with closing(_Journal(run_folder, _Asked(outcome, group, pattern))) as journal:
+        read_run_file(run_folder)
+        try:
+            return journal.last(count)
+        except OSError as error:
+            raise FolderError(run_folder.path, f"can't be read: {error.strerror}") from error
+
+
+async def follow_missions(
+    folder: str | os.PathLike[str],
+    *,
+    start: int | None = None,
+    last: int = 0,
+    outcome: str | None = None,
+    group: str | None = None,
+    pattern: re.Pattern[str] | None = None,
+    keep: bool = False,
+) -> AsyncGenerator[JsonRecord, None]:
+    """Iterate over a run's records, each once and in index order, as they are committed.
+
+    It waits for the run to begin, and ends when the run has ended: when it says so, its process on
+    this machine is gone, or nothing was heard of it for a minute. Close it
+    (`contextlib.aclosing`), or cancel, to leave earlier.
+
+    Args:
+        folder: the run's folder.
+        start: the first mission to give, whether it is there already or not; None for those that
+            are committed from now on.
+        last: how many of the records that are there already come first, where there is no `start`.
+        outcome: success, failure, aborted or error; None for all.
+        group: a value of the field that the mission kind groups its missions by (of the team
+            mission the difficulty); None for all.
+        pattern: what is searched for in the journal's line.
+        keep: stay when the run has ended, and follow it when it is resumed. Where it is replaced
+            by another run, that one's records follow, from its first on.
+
+    Raises:
+        ConfigError: there is no such outcome, or no such mission to start with.
+        FolderError: the folder is not a run's, and not free to become one's; or its missions have
+            no groups.
+        JournalDamaged: a line is not the record that belongs there.
+    """
+    if start is not None and start < 0:
+        raise ConfigError("start", start, "a mission's number, 0 or more")
+    run_folder = RunFolder(Path(folder))
+    journal = _Journal(run_folder, _Asked(outcome, group, pattern), start or 0)
+    has_begun = start is not None
+
+    def look() -> list[JsonRecord] | None:
+        nonlocal has_begun
+        if has_begun:
+            return journal.read()
+        has_begun = True
+        return journal.last(last)
+
+    with closing(journal):
+        async with aclosing(follow(run_folder, run_folder.missions, look, keep=keep)) as records:
+            async for record in records:
+                yield record
+
+
+def group_field(folder: str | os.PathLike[str]) -> str | None:
+    """Return the path of the field that a run's missions are grouped by, "" where they are not.
+
+    None where the run has not told yet. FolderError where there is no run.
+    """
+    run_folder = RunFolder(Path(folder))
+    is_team_mission = read_run_file(run_folder).identity.mission == "team"
+    return _field(_progress(run_folder), is_team_mission=is_team_mission)
+
+
+def _field(progress: Progress | None, *, is_team_mission: bool) -> str | None:
+    if progress is not None and progress.group_by:
+        return progress.group_by
+    if is_team_mission:
+        return _TEAM
+    return None if progress is None else ""
+
+
+def _progress(folder: RunFolder) -> Progress | None:
+    try:
+        return read_progress(folder.path)
+    except FolderError:
+        return None  # it has not begun to tell, or a full disk cut it short
+
+
+class _Head(Struct, gc=False):
+    mission_number: int
+    status: str
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode: Final = msgspec.json.Decoder(JsonRecord).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which records are wanted."""
+
+    outcome: str | None
+    group: str | None
+    pattern: re.Pattern[str] | None
+
+    def __post_init__(self) -> None:
+        if self.outcome is not None and self.outcome not in _COUNTS:
+            raise ConfigError("outcome", self.outcome, f"one of {', '.join(OUTCOMES)}")
+
+    def is_of_kind(self, head: _Head, line: bytes, group_by: str) -> bool:
+        """Whether a record has the outcome and the group."""
+        if self.outcome is not None and head.status != self.outcome:
+            return False
+        return self.group is None or group_of(_decode(line), group_by) == self.group
+
+    def is_found_in(self, line: bytes) -> bool:
+        """Whether a line holds what is searched for."""
+        return self.pattern is None or self.pattern.search(line.decode()) is not None
+
+    def total(self, progress: Progress | None) -> tuple[int, int]:
+        """Tell how many missions progress.json knows of, and how many have outcome and group.
+
+        (0, 0) where it does not tell.
+        """
+        if progress is None:
+            return 0, 0
+        every = _sum(progress.stats)
+        if self.group is None:
+            return every, _sum(progress.stats, self.outcome)
+        if not progress.groups or OTHER_GROUPS in progress.groups:
+            return 0, 0
+        counts = progress.groups.get(self.group, OutcomeCounts())  # missions that raised have none
+        return every, _sum(counts, self.outcome)
+
+
+def _sum(counts: OutcomeCounts, outcome: str | None = None) -> int:
+    """Add up the counts of one outcome, or of all."""
+    names = _COUNTS.values() if outcome is None else [_COUNTS[outcome]]
+    return sum(int(getattr(counts, name)) for name in names)
+
+
+class _Journal:
+    """Reads the journal of the run that a folder holds, and of those that come after it."""
+
+    def __init__(self, folder: RunFolder, asked: _Asked, start: int = 0) -> None:
+        self._folder = folder
+        self._asked = asked
+        self._start = start  # the first record that is wanted
+        self._next = 0  # the record that `_file` goes on with
+        self._file: GrowingFile | None = None
+        self._run: tuple[int, int] | None = None
+        self._missions_per_file = 0
+        self._is_team_mission = False
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def last(self, count: int) -> list[JsonRecord]:
+        """Pass over the records that are there, and return the last ones."""
+        if not self._finds_run():
+            return []
+        progress = _progress(self._folder)
+        group_by = self._group_by(progress) or ""
+        self._go_to_end(progress)
+        told, there_are = self._asked.total(progress)
+        found: list[JsonRecord] = []
+        records = self._records_before() if count else iter(())
+        for head, line in records:
+            is_told = head.mission_number < told
+            if is_told and there_are == 0:
+                break
+            if self._asked.is_of_kind(head, line, group_by):
+                there_are -= is_told
+                if self._asked.is_found_in(line):
+                    found.append(_decode(line))
+                if len(found) == count:
+                    break
+        return found[::-1]
+
+    def read(self) -> list[JsonRecord] | None:
+        """Return records that are new, not too many at once; None where nothing is."""
+        if not self._finds_run():
+            return None
+        group_by = self._group_by(None if self._asked.group is None else _progress(self._folder))
+        if group_by is None:
+            return None
+        found: list[JsonRecord] = []
+        for files in range(_FILES_A_LOOK):
+            content = self._peek()
+            if self._file is None or not content:
+                return found if files else None
+            lines = content[:-1].split(b"\n")
+            passed = min(self._start - self._next, len(lines)) if self._start > self._next else 0
+            self._next += passed
+            for line in lines[passed:]:
+                head = self._head(line, self._next)
+                self._next += 1
+                if self._asked.is_of_kind(head, line, group_by) and self._asked.is_found_in(line):
+                    found.append(_decode(line))
+            self._file.advance(content)
+            if self._next % self._missions_per_file:
+                break
+            self.close()
+        return found
+
+    def _finds_run(self) -> bool:
+        """Whether there is a run; another one than before is read from its first mission."""
+        try:
+            there = self._folder.run_file.stat()
+        except FileNotFoundError:
+            return False
+        run = (there.st_ino, there.st_mtime_ns)
+        if run != self._run:
+            identity = read_run_file(self._folder).identity
+            if self._run is not None:
+                self.close()
+                self._start = self._next = 0
+            self._run = run
+            self._missions_per_file = MISSIONS_PER_FILE[identity.mission_files]
+            self._is_team_mission = identity.mission == "team"
+        return True
+
+    def _group_by(self, progress: Progress | None) -> str | None:
+        """Return the field that is asked for, "" where none is; None where it is not known yet."""
+        if self._asked.group is None:
+            return ""
+        field = _field(progress, is_team_mission=self._is_team_mission)
+        if field == "":
+            problem = "the run's mission kind names no field that its missions are grouped by"
+            raise FolderError(self._folder.path, problem)
+        return field
+
+    def _peek(self) -> bytes:
+        """Return lines that follow; of a file that was replaced, at the next look."""
+        if self._file is None and not self._open():
+            return b""
+        assert self._file is not None
+        content = self._file.peek()
+        if not content and not self._file.is_at(self._path(self._next)):
+            self.close()
+        return content
+
+    def _open(self) -> bool:
+        """Open the file of the first record that is wanted and was not read."""
+        self._start = max(self._start, self._next)
+        self._next = self._file_start(self._start)
+        try:
+            self._file = GrowingFile(self._path(self._next))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _go_to_end(self, progress: Progress | None) -> None:
+        first = self._file_start(progress.mission_current if progress else 0)
+        while first and not self._path(first).exists():
+            first -= self._missions_per_file
+        while self._path(first + self._missions_per_file).exists():
+            first += self._missions_per_file
+        self._start = self._next = first
+        if not self._open():
+            return
+        assert self._file is not None
+        self._file.skip_to_end()
+        for line in self._file.lines_before():
+            self._start = self._next = self._head(line, None).mission_number + 1
+            break
+
+    def _records_before(self) -> Iterator[tuple[_Head, bytes]]:
+        """Give the records before the place that is read on from, the last one first."""
+        end = self._next
+        while end:
+            first, path = self._file_start(end - 1), self._path(end - 1)
+            try:
+                file = GrowingFile(path)
+            except FileNotFoundError:
+                raise JournalDamaged(path, None, "the file is missing") from None
+            with closing(file):
+                is_last = self._file is not None and file.inode == self._file.inode
+                if is_last and self._file is not None:
+                    file.move_to(self._file.offset)
+                else:
+                    file.skip_to_end()
+                for line in file.lines_before():
+                    end -= 1
+                    yield self._head(line, end), line
+            if end != first:
+                raise JournalDamaged(path, None, f"the line of mission {end - 1} is missing")
+
+    def _head(self, line: bytes, expected: int | None) -> _Head:
+        """Read what a line begins with; it must be the record of mission `expected`."""
+        try:
+            head = _decode_head(line)
+            if expected is None or head.mission_number == expected:
+                return head
+            problem = f"expected mission {expected}, found {head.mission_number}"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            problem = f"the line is no record: {error}"
+        number = self._next if expected is None else expected
+        place = None if expected is None else number - self._file_start(number) + 1
+        raise JournalDamaged(self._path(number), place, problem)
+
+    def _file_start(self, mission: int) -> int:
+        return mission - mission % self._missions_per_file
+
+    def _path(self, mission: int) -> Path:
+        return self._folder.journal_file(self._file_start(mission))
