@@ -38,10 +38,7 @@ PAGES: Final = {  # where each is, its heading, and what is there when it is
     "plain": ("#/run/going/mission/3", "Mission 3", ".timeline"),
 }
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-    pytest.mark.xdist_group("browser"),  # which share it, and the runs
-]
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")
 
 
 @pytest.fixture(scope="module")
