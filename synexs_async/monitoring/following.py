@@ -29,7 +29,8 @@ async def follow(
     Args:
         folder: the run's folder; while it holds no run, one is waited for.
         part: the folder in it that is looked at.
-        look: returns what is new, not too much of it at once; None where nothing is.
+        look: returns what is new, not too much of it at once; None where nothing is. When this is
+            cancelled it may still be looking, which nobody waits for.
         keep: go on when the run has ended.
 
     Raises:
@@ -54,7 +55,9 @@ async def follow(
     with Changes(folder.path, part) as changes:
         while True:
             began = monotonic()
-            found, is_over = await anyio.to_thread.run_sync(look_round, limiter=thread)
+            found, is_over = await anyio.to_thread.run_sync(
+                look_round, abandon_on_cancel=True, limiter=thread
+            )
             if found is not None:
                 for item in found:
                     yield item
