@@ -110,7 +110,7 @@ def time_run(folder: RunFolder, missions: int, workers: int, *mission: str) -> t
     )
     written = lines_of_log(folder, "batches written")
     complete = lines_of_log(folder, "complete:")[-1]
-    first, last, end = (datetime.fromisoformat(x[:23]) for x in (written[0], written[-1], complete))
+    first, last, end = map(moment_of, (written[0], written[-1], complete))
     low, high = map(int, re.findall(r"\d+", written[0].rpartition("missions")[2]))
     steady = missions - (high + 1 - low)
     return whole, Times(steady, (end - first).total_seconds(), (end - last).total_seconds())
@@ -120,6 +120,11 @@ def lines_of_log(folder: RunFolder, wanted: str) -> list[str]:
     """Return the lines of a run's log that hold a text."""
     (log,) = folder.logs.iterdir()
     return [line for line in log.read_text("utf-8").splitlines() if wanted in line]
+
+
+def moment_of(line: str) -> datetime:
+    """Return when a line of a log was written."""
+    return datetime.fromisoformat(line[:23])
 
 
 def time_floor(run: RunFolder, target: Path, workers: int) -> Times:

@@ -30,10 +30,11 @@ from .missions.team_block import TeamMission
 from .monitoring.log import LogLine, follow_log, last_log_lines
 from .monitoring.missions import follow_missions, last_missions
 from .monitoring.state import RunState, find_runs, read_state
+from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
-from .storage.journal import read_journal
 from .storage.progress import Progress, read_progress
+from .storage.records import read_journal
 from .storage.series import Sample, rates, read_series
 from .tasks.broadcast import EventStream
 from .verification.differences import Difference
@@ -106,4 +107,5 @@ __all__ = [
     "run",
     "simulate_mission",
     "verify_run",
+    "write_report",
 ]

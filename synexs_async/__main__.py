@@ -7,5 +7,5 @@ if __name__ == "__main__":
         from synexs_async.cli import main
 
         sys.exit(main())
-    except KeyboardInterrupt:  # before signals were watched, or after
+    except KeyboardInterrupt:  # while it was imported, or at the end
         sys.exit(130)

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "doctor": "find out whether a mission of one's own is reproducible",
     "scenario": "print the built-in scenario",
     "export": "write a run's records as Parquet, or as a Minari data set",
+    "report": "write a run's figures as a page to look at",
 }
 _MAIN_JOB: Final = "run"
 
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths need not be text that it knows
+    if "" not in sys.path:
+        sys.path.append("")  # a mission in the current folder, under the installed script too
     name = _MAIN_JOB
     if arguments and arguments[0] in COMMANDS:
         name, *arguments = arguments
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         _complain(str(error))
         return 1
+    except KeyboardInterrupt:  # of a command that has nothing to finish in order
+        return 130
     except BrokenPipeError:  # nobody reads on, as behind `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

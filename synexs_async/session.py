@@ -8,7 +8,6 @@ shielded, drain what is in them. The progress reporter stays around those until 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -21,9 +20,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from synexs_async.config import RunConfig, derived_team_id, identity_of
 from synexs_async.errors import FolderError, MissionFailed, StorageFailed, leaves_of
 from synexs_async.events import Finished, Stopping
-from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.missions.simulation import Raised, read_parts
 from synexs_async.storage.files import GroupFlush, remove_temporary_files
 from synexs_async.storage.folder import (
     RunFile,
@@ -33,26 +30,27 @@ from synexs_async.storage.folder import (
     settle,
 )
 from synexs_async.storage.index import write_index
-from synexs_async.storage.journal import JournalWriter, Layout, block_of
+from synexs_async.storage.journal import JournalWriter, Layout
 from synexs_async.storage.ledger import Ledger
 from synexs_async.storage.progress import RunStatus, timestamp
 from synexs_async.storage.protocol import Setup
 from synexs_async.storage.recovery import Recovery, examine, repair
+from synexs_async.tasks.assignment import Assignment
 from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.checkpointing import Checkpointing
-from synexs_async.tasks.concurrent import ConcurrentSimulation
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Journaling, Snapshot
-from synexs_async.tasks.loop import replay_journal, simulate_missions
+from synexs_async.tasks.placing import place_of
 from synexs_async.tasks.pool import WorkerPool
 from synexs_async.tasks.progress import Reporting
-from synexs_async.tasks.simulating import WorkerSimulation, read_in_workers
+from synexs_async.tasks.replaying import replay_journal
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
     from loguru import Logger
 
 _BLOCKS_IN_FLIGHT: Final = 16
+_PATIENCE: Final = 0.5  # seconds; another writer takes more to import torch
 READ_AHEAD: Final = 4096  # missions that a run may be ahead of whoever reads its records
 
 
@@ -138,20 +136,23 @@ class Session:
             config.worker_count,
             Setup.of(folder.path, prepared.run_file.identity, prepared.mission),
             log.warning,
+            patience=_PATIENCE,
         )
-        self._simulators: WorkerPool | None = None
-        if prepared.mission.place != "loop":
-            self._simulators = WorkerPool(
-                config.worker_count,
-                Setup.of(
-                    folder.path,
-                    prepared.run_file.identity,
-                    prepared.mission,
-                    simulates=True,
-                    timeout=config.timeout,
-                ),
-                log.warning,
-            )
+        self._place = place_of(
+            Assignment(
+                prepared.mission,
+                layout,
+                config.seed,
+                extent.missions,
+                config.missions,
+                config.checkpoint_interval,
+                config.on_error,
+                self._readers_follow,
+                log,
+            ),
+            prepared.run_file.identity,
+            config,
+        )
         self._journaling = Journaling(
             self._writer,
             ledger,
@@ -257,7 +258,7 @@ class Session:
 
     async def _work(self) -> None:
         send, receive = anyio.create_memory_object_stream[Block](_BLOCKS_IN_FLIGHT)
-        async with self._simulators or nullcontext(), anyio.create_task_group() as tasks:
+        async with self._place, anyio.create_task_group() as tasks:
             tasks.start_soon(self._consume, receive)
             tasks.start_soon(self._produce, send)
 
@@ -270,13 +271,13 @@ class Session:
             with self._producing:
                 async with blocks:
                     await replay_journal(
-                        self._read,
+                        self._place.read,
                         prepared.layout,
                         prepared.recovery.checkpoint.mark,
                         there,
                         blocks,
                     )
-                    await self._simulate(blocks)
+                    await self._place.simulate(blocks)
                     finished = True
         except anyio.BrokenResourceError:
             pass  # a consumer failed; what it raised is the reason
@@ -284,70 +285,6 @@ class Session:
             if not finished:
                 self.events.tell_at_once(Stopping(self.committed.value))
                 self._limit_draining()
-
-    async def _simulate(self, blocks: MemoryObjectSendStream[Block]) -> None:
-        config, mission = self._config, self._prepared.mission
-        if isinstance(mission, AsyncMission):
-            await ConcurrentSimulation(
-                mission,
-                config.seed,
-                first=self.already_there,
-                total=config.missions,
-                interval=config.checkpoint_interval,
-                concurrency=config.concurrency,
-                timeout=config.timeout,
-                on_error=config.on_error,
-                make_parts=self._make_parts,
-                may_start=self._readers_follow,
-                log=self._log,
-            ).run(blocks)
-            return
-        if self._simulators is None:
-            await simulate_missions(
-                mission,
-                config.seed,
-                self.already_there,
-                config.missions,
-                interval=config.checkpoint_interval,
-                on_error=config.on_error,
-                blocks=blocks,
-                may_start=self._readers_follow,
-                log=self._log,
-            )
-            return
-        simulation = WorkerSimulation(
-            self._simulators,
-            config.worker_count,
-            mission,
-            config.seed,
-            first=self.already_there,
-            total=config.missions,
-            interval=config.checkpoint_interval,
-            on_error=config.on_error,
-            may_start=self._readers_follow,
-            log=self._log,
-        )
-        await simulation.run(blocks)
-
-    async def _make_parts(self, first: int, lines: list[bytes]) -> list[Block | Raised]:
-        """Make blocks of the lines of async missions: features in a worker, as they may be slow."""
-        mission = self._prepared.mission
-        if not mission.feature_names or self._simulators is None:
-            return list(read_parts(mission, first, lines))
-        made = await self._simulators.read(first, lines)
-        columns = len(mission.feature_names)
-        return [part if isinstance(part, Raised) else part.block(columns) for part in made.parts]
-
-    async def _read(self, first: int, lines: list[bytes]) -> Block:
-        """Make the block of committed lines again."""
-        prepared = self._prepared
-        if self._simulators is None:
-            return await anyio.to_thread.run_sync(
-                block_of, prepared.layout, prepared.mission, first, lines
-            )
-        return await read_in_workers(
-            self._simulators, prepared.layout, prepared.mission, first, lines
-        )
 
     async def _consume(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         """Turn blocks into journal, batches and checkpoints, until there are no more blocks."""
@@ -369,7 +306,7 @@ class Session:
     async def _flush(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
         prepared = self._prepared
         if missing := prepared.recovery.missing_batches:
-            await self._flushing.rebuild(self._read, missing, prepared.group_flush)
+            await self._flushing.rebuild(self._place.read, missing, prepared.group_flush)
         await self._flushing.run(blocks)
 
     async def _finish(self) -> None:

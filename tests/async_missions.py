@@ -67,8 +67,10 @@ async def misbehave(ctx: Context[Choice]) -> None:
                 raise Busy
 
 
-@mission()
+@mission(parameters=Choice)
 async def journal_only(ctx: Context[Any]) -> str:
     """Have no features."""
     await checkpoint()
+    if ctx.index == ctx.parameters.at:
+        await misbehave(ctx)
     return ("success", "failure", "aborted")[ctx.index % 3]

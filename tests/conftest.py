@@ -39,6 +39,12 @@ def quiet_loguru() -> Iterator[None]:
     logger.remove(handler)
 
 
+@pytest.fixture(autouse=True)
+def own_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget where missions were imported from: commands add to the path."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Run asynchronous tests as the command line does."""

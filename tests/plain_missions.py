@@ -79,6 +79,8 @@ def misbehave(ctx: Context[Choice], what: str) -> None:
 def journal_only(ctx: Context[Any]) -> str:
     """Draw from the process's own generators too."""
     ctx.step([random.random(), float(np.random.random())])
+    if ctx.index == ctx.parameters.at:
+        misbehave(ctx, ctx.parameters.what)
     return ("success", "failure", "aborted")[ctx.index % 3]
 
 

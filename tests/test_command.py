@@ -69,8 +69,11 @@ class TestRunning:
             "missions/mission_000000000.jsonl",
             "models",
             "progress.json",
+            "report.html",
+            "report.json",
             "run.json",
             "run.lock",
+            "series.jsonl",
         }
         there = {name for name in everything(folder) if not name.startswith("logs/")}
         assert expected - {"ledger.jsonl"} == there - {"ledger.jsonl"}

@@ -148,11 +148,8 @@ Doctor = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def doctor(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Doctor:
+def doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
     """Return a function that examines four missions of a kind: exit code, output, errors."""
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds to it
 
     def examine(source: str, *options: object) -> tuple[int, str, str]:
         named = f"{folder}/{source}" if ":" in source else source

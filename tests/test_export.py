@@ -6,6 +6,7 @@ Shards have 40 missions here, so that a run of 100 has two whole ones and a shor
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -143,6 +144,26 @@ def test_an_export_goes_on_where_it_was_interrupted(run: Path, tmp_path: Path) -
         assert Exported(MISSIONS, 3, 0) == export(run, whole)
 
 
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_ctrl_c_leaves_an_export_that_goes_on(run: Path, tmp_path: Path, moment: int) -> None:
+    """At any of its steps: what is there is whole, and the same command makes the same bytes."""
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    export(run, whole)
+    steps = iter(range(1, moment))
+
+    def told(missions: int) -> None:
+        if next(steps, None) is None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        export_parquet(open_source(run), torn, told, SHARD)
+
+    there = everything(torn)
+    assert there.items() < everything(whole).items()
+    assert Exported(MISSIONS, 3, 3 - len(there)) == export(run, torn)
+    assert everything(whole) == everything(torn)
+
+
 def test_a_damaged_shard_is_written_again(run: Path, tmp_path: Path) -> None:
     """The manifest's digest finds one byte that has changed."""
     export(run, tmp_path / "out")
@@ -229,7 +250,7 @@ def test_a_run_without_missions_is_refused(tmp_path: Path) -> None:
         open_source(layout.folder.path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(values=st.lists(documents, min_size=1, max_size=6))
 def test_any_json_comes_back(values: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever stands in the records, of however mixed kinds, one schema holds it."""

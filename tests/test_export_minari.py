@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,24 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "out" / "main_data.hdf5").write_bytes(b"torn")
     assert Exported(EPISODES, 1, 1) == export(tmp_path / "run", tmp_path / "out")
     assert before == everything(tmp_path / "out")
+
+
+def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """Interrupted in the middle of its episodes, an export leaves no file, and begins anew."""
+    run_of(tmp_path / "run", "CartPole-v1", {"record_steps": True})
+    export(tmp_path / "run", tmp_path / "whole")
+    steps = iter(range(EPISODES // 2))
+
+    def told(missions: int) -> None:
+        if next(steps, None) is None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        export_minari(open_source(tmp_path / "run"), tmp_path / "out", told)
+
+    assert {} == everything(tmp_path / "out")
+    export(tmp_path / "run", tmp_path / "out")
+    assert everything(tmp_path / "whole") == everything(tmp_path / "out")
 
 
 def test_minari_finds_it_by_its_id(

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import anyio
+import msgspec
 import numpy as np
 import pytest
-from conftest import ROOT, Command
+from builders import layout_in
+from conftest import Command
 from datasets import data_set, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synexs_async import MissionError, ParameterError
+from synexs_async import FolderError, MissionError, ParameterError, RunConfig, run, verify_run
+from synexs_async.cli import main
+from synexs_async.config import identity_of
 from synexs_async.missions.gym import GymMission, episode_seeds
-from synexs_async.missions.gym_spaces import plain
+from synexs_async.missions.gym_spaces import plain, random_actions
 from synexs_async.missions.loading import load_mission
 from synexs_async.missions.mission import Block
+from synexs_async.storage.folder import RunFile, settle
+from synexs_async.verification.replay import replay_of_run
 
 SEED = 5
 CART_POLE, NASIM, ODD = "gym:CartPole-v1", "gym:nasim:TinyPO-v0", "gym:gym_worlds:Odd-v0"
-WORLDS = {"env": {"PYTHONPATH": str(ROOT / "tests")}}
 
 
 def load(source: str, **parameters: Any) -> GymMission:
@@ -163,6 +168,27 @@ def test_max_steps_cut_an_episode() -> None:
     assert not record["result"]["truncated"]
 
 
+def test_the_environments_own_limit_cuts_an_episode() -> None:
+    """Its last step is truncated, as Gymnasium's own wrapper would have it."""
+    mission = load(CART_POLE, make={"max_episode_steps": 4}, record_steps=True)
+    result = json.loads(mission.simulate(SEED, 0, 1).lines[0])["result"]
+    assert (4, False, True) == (result["length"], result["terminated"], result["truncated"])
+    assert [False, False, False, True] == result["trajectory"]["truncations"]
+    assert 4 == result["environment"]["max_episode_steps"]
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "kind"),
+    [(2, 0, np.int64), (6, -3, np.int64), (2**40, 1, np.int64), (5, 0, np.int32), (9, 0, np.uint8)],
+)
+def test_random_actions_are_those_of_the_space(size: int, start: int, kind: Any) -> None:
+    """However many are drawn at once, they are what sampling one by one gives."""
+    from gymnasium.spaces import Discrete
+
+    ours, own = (Discrete(size, seed=SEED, start=start, dtype=kind) for _ in range(2))
+    assert [int(own.sample()) for _ in range(150)] == list(islice(random_actions(ours), 150))
+
+
 def test_a_policy_acts() -> None:
     """A function of one's own holds the pole up longer than chance does."""
     policy = load(CART_POLE, policy="gym_worlds:lean").simulate(SEED, 0, 20)
@@ -186,41 +212,51 @@ def test_a_line_that_tells_another_episode_is_refused(damage: str) -> None:
         mission.read(0, [line.replace(damage.encode(), damage.encode() + b"1")])
 
 
-def test_the_number_of_workers_cant_be_seen(command: Command, tmp_path: Path) -> None:
-    """One worker and two write the same bytes."""
-    options = ("--mission", NASIM, "--missions", 20, "--policy", "random", "--max-steps", 80)
-    runs = [
-        command.start(*options, "--workers", workers, "--output", tmp_path / str(workers))
-        for workers in (1, 2)
-    ]
-    for process in runs:
-        with process:
-            assert "complete: 20 missions" in process.communicate(timeout=100)[0]
-        assert 0 == process.returncode
+@pytest.mark.parametrize(
+    ("name", "parameters", "problem"),
+    [
+        ("CartPole-v1", {"policy": "random", "max_steps": 9}, None),
+        ("gym_worlds:Odd-v0", {"policy": "random"}, "say where it is found"),
+        ("CartPole-v1", {"policy": "gym_worlds:lean"}, "say where it is found"),
+        ("CartPole-v1", {"policy": "random", "make": {"x": "m:Env-v0"}}, "say where it is found"),
+    ],
+)
+def test_a_folder_s_word_runs_no_module(
+    tmp_path: Path, name: str, parameters: dict[str, Any], problem: str | None
+) -> None:
+    """A run of an installed environment with random actions is read without `--mission`."""
+    whole = load(f"gym:{name}", **{k: v for k, v in parameters.items() if k != "make"})
+    identity = identity_of(RunConfig(mission=whole, seed=SEED), whole)
+    identity = msgspec.structs.replace(
+        identity, parameters=identity.parameters | {"make": parameters.get("make", {})}
+    )
+    layout = layout_in(tmp_path, missions_per_file=10_000)
+    settle(layout.folder, RunFile(identity, "tests"))
+    layout.file(0).write_bytes(b"".join(whole.simulate(SEED, 0, 2).lines))
+    if problem is None:
+        assert replay_of_run(tmp_path, 1).journal.endswith("the same record, byte for byte")
+    else:
+        with pytest.raises(FolderError, match=problem):
+            replay_of_run(tmp_path, 1)
+
+
+async def test_a_run_of_an_environment_with_global_dice(tmp_path: Path) -> None:
+    """One worker and two write the same bytes, and each mission can be played again."""
+
+    def config(workers: int) -> RunConfig:
+        parameters = {"policy": "random", "max_steps": 80}
+        folder = tmp_path / str(workers)
+        return RunConfig(
+            missions=20, mission=NASIM, parameters=parameters, workers=workers, output=folder
+        )
+
+    async with anyio.create_task_group() as tasks:
+        for workers in (1, 2):
+            tasks.start_soon(run, config(workers))
+
     assert data_set(tmp_path / "1") == data_set(tmp_path / "2")
-    verified = command.run("verify", tmp_path / "1", "--all", "--mission", NASIM)
-    assert (0, "") == (verified.returncode, verified.stderr)
-
-
-def test_a_killed_run_goes_on_to_the_same_bytes(command: Command, tmp_path: Path) -> None:
-    """After SIGKILL in the middle, batches are made again from lines that hold no steps."""
-    options = ["--mission", CART_POLE, "--policy", "gym_worlds:lean", "--missions", 800]
-    options += ["--batch-size", 32, "--checkpoint-every", 50]
-    whole = command.run(*options, "--workers", 1, "--output", tmp_path / "whole", **WORLDS)
-    assert (0, "") == (whole.returncode, whole.stderr)
-    options += ["--workers", 2, "--output", tmp_path / "killed"]
-    batches = tmp_path / "killed" / "batches"
-    with command.start(*options, **WORLDS) as killed:
-        while not list(batches.glob("*.pt")):
-            assert killed.poll() is None
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.communicate()
-    assert not (batches / "training_index.json").exists()
-    for batch in batches.glob("*.pt"):
-        batch.unlink()
-    resumed = command.run(*options, **WORLDS)
-    assert (0, "") == (resumed.returncode, resumed.stderr)
-    assert data_set(tmp_path / "whole") == data_set(tmp_path / "killed")
+    report = await verify_run(tmp_path / "1", mission=NASIM, sample=100)
+    assert (True, 20) == (report.holds, report.simulated)
 
 
 REFUSED = {
@@ -234,13 +270,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cant_be_played_is_refused(what: str, command: Command, tmp_path: Path) -> None:
+def test_what_cant_be_played_is_refused(
+    what: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """One line says what is wrong, and nothing on disk is changed."""
     arguments, problem = REFUSED[what]
-    done = command.run(*arguments, "--output", tmp_path / "run")
-    assert 2 == done.returncode
-    assert 1 == done.stderr.count("\n")
-    assert problem in done.stderr
+    assert 2 == main([*arguments, "--output", str(tmp_path / "run")])
+    told = capsys.readouterr().err
+    assert 1 == told.count("\n")
+    assert problem in told
     assert {} == everything(tmp_path)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import anyio
 import pytest
 from air import AirMission
+from builders import BATCH_SIZE, SEED, SEQUENCE_LENGTH, identity_of_tests, layout_in, write_run
 from datasets import data_set, everything, index_of, log_of, read_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synexs_async import FolderError, JournalDamaged, RunConfig, RunReport, run
+from synexs_async.storage.folder import RunFile, settle
 
 TOTAL = 300
 
@@ -212,3 +214,24 @@ def test_a_journal_cut_anywhere_ahead_of_the_checkpoint_goes_on(
     report = start(folder, TOTAL)
     assert TOTAL - kept == report.new_missions
     assert data_set(whole) == data_set(folder)
+
+
+def test_only_the_end_is_missing(tmp_path: Path) -> None:
+    """Killed behind a checkpoint of all its missions, a run has nothing to write but its index."""
+    layout = layout_in(tmp_path / "run", missions_per_file=10_000)
+    settle(layout.folder, RunFile(identity_of_tests(), "tests"))
+    write_run(layout, 48, checkpoint_at=48)  # twelve whole batches
+    config = RunConfig(
+        missions=48,
+        output=tmp_path / "run",
+        seed=SEED,
+        batch_size=BATCH_SIZE,
+        sequence_length=SEQUENCE_LENGTH,
+    )
+    before = data_set(tmp_path / "run")
+
+    report = anyio.run(run, config)
+
+    assert ("completed", 0) == (report.status, report.new_missions)
+    assert report.dataset_sha256 == index_of(tmp_path / "run")["dataset_sha256"]
+    assert before == data_set(tmp_path / "run")

@@ -544,7 +544,7 @@ class TestRealRuns:
         config = RunConfig(missions=40, output=tmp_path, mission=mission, on_error="record")
         await run(config)
         assert (await verify_run(tmp_path, mission=mission, sample=100)).holds
-        with pytest.raises(FolderError, match="kind 'air', which is not known here"):
+        with pytest.raises(FolderError, match="kind 'air', which may be anybody's code"):
             await verify_run(tmp_path)
         with pytest.raises(IdentityMismatch):
             await verify_run(tmp_path, mission=MISSION)

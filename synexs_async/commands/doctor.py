@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +60,6 @@ def main(arguments: Sequence[str]) -> int:
     from synexs_async.missions.loading import load_mission
 
     tables, tables_from = read_parameters(options)
-    sys.path.append("")  # a module in the current folder, under the installed script too
     mission = load_mission(options.mission, tables, tables_from)
     mission.parameters()  # says what is missing before a mission is simulated
     diagnosis = Examination(

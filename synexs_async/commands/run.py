@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 from synexs_async.cli import COMMAND, COMMANDS, Parser
 from synexs_async.commands.mission_options import add_parameter_options, read_parameters
 from synexs_async.config import OPTIONS, LogLevel, RunConfig
-from synexs_async.errors import RunFailed, UsageError, leaves_of
+from synexs_async.errors import RunFailed, StorageFailed, UsageError, leaves_of
 
 if TYPE_CHECKING:
+    from anyio import CancelScope
+
     from synexs_async.missions.mission import Mission
     from synexs_async.runner import LiveRun, RunReport
 
@@ -179,7 +181,6 @@ def _mission(options: Namespace) -> Mission:
     tables, source = read_parameters(options)
     if gym:
         tables = {**(tables or {}), **gym}
-    sys.path.append("")  # a module in the current folder, under the installed script too
     return load_mission(options.mission or "team", tables, source)
 
 
@@ -192,8 +193,8 @@ def _run(options: Namespace, arguments: Sequence[str]) -> int:
     running = _Running(config, options.console_level, shlex.join([*COMMAND.split(), *again]))
     backend = {"use_uvloop": not options.no_uvloop and sys.platform != "win32"}
     code = anyio.run(running.run, backend_options=backend)
-    if running.console_hangs:
-        os._exit(code)  # a terminal that takes no output would keep the process from ending
+    if running.console_hangs or running.report_abandoned:
+        os._exit(code)  # a terminal, or a disk, that takes nothing would keep us from ending
     return code
 
 
@@ -206,7 +207,10 @@ class _Running:
         self._go_on = go_on
         self._live: LiveRun | None = None
         self._signal = 0
+        self._gave_up = False
+        self._reporting: CancelScope | None = None
         self.console_hangs = False
+        self.report_abandoned = False
 
     async def run(self) -> int:
         import anyio
@@ -236,9 +240,32 @@ class _Running:
         except RunFailed as error:
             problem = f"{error}. What was committed is kept; go on with: {self._go_on}"
             self._console.complain(problem)
+            await self._report()
             return 1
         self._summarise(self._live.report)
+        await self._report()
         return 0 if self._live.report.status == "completed" else 128
+
+    async def _report(self) -> None:
+        """Write the report of what was done; one that can't be written changes nothing."""
+        import anyio.to_thread
+
+        if self._live is None or self._live.report.seconds == 0 or self._gave_up:
+            return
+        with anyio.CancelScope() as self._reporting:
+            try:
+                page = await anyio.to_thread.run_sync(self._write_report, abandon_on_cancel=True)
+                self._console.say(f"  report    {page}")
+            except OSError as error:
+                self._console.say(f"  no report: {StorageFailed(error)}")
+            except Exception as error:  # a kind's own code says what it expects of its outcomes
+                self._console.say(f"  no report: {type(error).__name__}: {error}")
+        self.report_abandoned = self._reporting.cancelled_caught
+
+    def _write_report(self) -> Path:
+        from synexs_async.report.writing import write_report
+
+        return write_report(self._config.output, self._config.resolve_mission())
 
     def _stop(self, number: int) -> None:
         self._signal = number
@@ -247,11 +274,18 @@ class _Running:
             self._starting.cancel()
         else:
             self._live.stop()
+            self._give_up_report()
 
     def _give_up(self) -> None:
         if self._live is None:
             os._exit(128 + self._signal)  # it is reading yet, and has nothing to lose
+        self._gave_up = True
         self._live.give_up()
+        self._give_up_report()
+
+    def _give_up_report(self) -> None:
+        if self._reporting is not None:
+            self._reporting.cancel()
 
     def _summarise(self, report: RunReport) -> None:
         say = self._console.say

@@ -8,9 +8,10 @@ not recorded can be played again from its line alone.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from msgspec import Meta, Struct
 from synexs_async.errors import MissionError, ParameterError
 from synexs_async.missions.context import Context, Record, Status, encode_line
 from synexs_async.missions.global_seeding import seed_global_generators
-from synexs_async.missions.gym_spaces import Flattener, as_numbers, plain
+from synexs_async.missions.gym_spaces import Flattener, as_numbers, plain, random_actions
 from synexs_async.missions.loading import GYM, import_object
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
@@ -154,7 +155,7 @@ class GymMission(BlockMission):
         for index in range(first, first + count):
             episode = self._player.play(index, *episode_seeds(seed, index))
             record = self._record(episode, index, identify(index))
-            played.append((encode_line(record), record, episode.table()))
+            played.append((encode_line(record), record, episode.steps()))
         return self._block(first, played)
 
     def read(self, first: int, lines: Sequence[bytes]) -> Block:
@@ -170,21 +171,18 @@ class GymMission(BlockMission):
         record: Record = _decode(line)
         return msgspec.structs.replace(record, result=msgspec.convert(record.result, Episode))
 
-    def _read(self, line: bytes) -> tuple[Record, npt.NDArray[np.float64]]:
+    def _read(self, line: bytes) -> tuple[Record, Steps]:
         record = self.decode(line)
         result: Episode = record.result
-        steps = result.trajectory
-        if steps is not None:
-            done = np.logical_or(steps.terminations, steps.truncations)
-            return record, _table(steps.observations, steps.actions, steps.rewards, done)
+        if result.trajectory is not None:
+            return record, _steps_of(result.trajectory)
         index = record.mission_number
         episode = self._player.play(index, result.seed, result.action_seed)
         if encode_line(self._record(episode, index, record.mission_id)) != line:
             raise ValueError(f"is not reproducible: episode {index} goes another way today")
-        return record, episode.table()
+        return record, episode.steps()
 
     def _record(self, episode: Played, index: int, mission_id: str) -> Record:
-        parameters = self._parameters
         length = len(episode.rewards)
         total = 0.0
         for reward in episode.rewards:  # `sum` rounds in another way from Python 3.12 on
@@ -198,7 +196,7 @@ class GymMission(BlockMission):
             terminated=episode.terminated,
             truncated=episode.truncated,
             info=plain(episode.info),
-            trajectory=episode.trajectory() if parameters.record_steps else None,
+            trajectory=episode.trajectory() if self._parameters.record_steps else None,
         )
         return Record(
             mission_id=mission_id,
@@ -214,15 +212,7 @@ class GymMission(BlockMission):
             training_label=_TERMINATED if episode.terminated else _TRUNCATED,
         )
 
-    def _block(
-        self, first: int, played: Sequence[tuple[bytes, Record, npt.NDArray[np.float64]]]
-    ) -> Block:
-        rows = max(len(table) for _, _, table in played) + 1
-        features = np.zeros((len(played), rows, len(self.feature_names)), np.float32)
-        with np.errstate(over="ignore"):
-            for own, (_, _, table) in zip(features, played, strict=True):
-                own[: len(table), :-1] = table
-                own[: len(table), -1] = 1.0
+    def _block(self, first: int, played: Sequence[tuple[bytes, Record, Steps]]) -> Block:
         records = [record for _, record, _ in played]
         return Block(
             first,
@@ -230,13 +220,31 @@ class GymMission(BlockMission):
             [record.mission_id for record in records],
             np.array([OUTCOME_NAMES.index(record.status) for record in records], np.int64),
             np.array([record.training_label for record in records], np.int64),
-            features,
+            self._features([steps for _, _, steps in played]),
             {
                 "duration": np.array([record.duration for record in records], np.float64),
                 "return": np.array([record.result.return_ for record in records], np.float64),
                 "length": np.array([record.result.length for record in records], np.float64),
             },
         )
+
+    def _features(self, episodes: Sequence[Steps]) -> npt.NDArray[np.float32]:
+        """Return float32 [n, rows, columns], filled for all episodes at once."""
+        seen = np.concatenate([steps.seen for steps in episodes])
+        acted = np.concatenate([steps.acted for steps in episodes])
+        total, columns = seen.shape
+        table = np.empty((total, len(self.feature_names)))
+        table[:, :columns] = seen
+        table[:, columns:-3] = acted.reshape(total, -1)
+        table[:, -3] = [reward for steps in episodes for reward in steps.rewards]
+        table[:, -2] = 0.0
+        table[:, -1] = 1.0
+        lengths = np.array([len(steps.rewards) for steps in episodes])
+        table[np.cumsum(lengths) - 1, -2] = [steps.done for steps in episodes]
+        features = np.zeros((len(episodes), lengths.max() + 1, table.shape[1]), np.float32)
+        with np.errstate(over="ignore"):
+            features[np.arange(features.shape[1]) < lengths[:, None]] = table
+        return features
 
     @cached_property
     def _player(self) -> Player:
@@ -249,12 +257,15 @@ class Player:
     def __init__(self, environment: str, parameters: GymParameters, parameters_from: str) -> None:
         self._policy = _policy(parameters.policy, parameters_from)
         self._parameters = parameters
-        self._environment = _build(environment, parameters.make)
-        self._space = self._environment.action_space
+        built = _build(environment, parameters.make)
+        self._environment, self._time_limit = _unwrap(built)
+        limits = (self._time_limit, parameters.max_steps)
+        self._most_steps = min(filter(None, limits), default=None)
+        self._space = built.action_space
         name = f"{GYM}{environment}"
-        self.observations = Flattener("observation", self._environment.observation_space, name)
+        self.observations = Flattener("observation", built.observation_space, name)
         self.actions = Flattener("action", self._space, name)
-        spec = self._environment.spec
+        spec = built.spec
         self.description: dict[str, Any] = {
             "id": spec.id,
             "max_episode_steps": spec.max_episode_steps,
@@ -263,14 +274,13 @@ class Player:
 
     def play(self, index: int, seed: int, action_seed: int) -> Played:
         """Play the episode of these seeds."""
-        key = seed << _SEED_BITS | action_seed
         seed_global_generators(seed ^ action_seed)
         space, policy, step = self._space, self._policy, self._environment.step
         space.seed(action_seed)
-        context = Context(index, key, self._parameters)
+        at_random = random_actions(space)
+        context = policy and Context(index, seed << _SEED_BITS | action_seed, self._parameters)
         keep_observation, keep_action = self.observations.flatten, self.actions.flatten
-        is_discrete = self.actions.is_discrete
-        limit = self._parameters.max_steps
+        limit = self._most_steps
         observation, info = self._environment.reset(seed=seed)
         observations = [keep_observation(observation)]
         actions: list[Any] = []
@@ -278,13 +288,13 @@ class Player:
         terminated = truncated = False
         while not (terminated or truncated or len(rewards) == limit):
             if policy is None:
-                action = space.sample()
+                action = next(at_random)
             else:
                 action = policy(observation, context)
                 if not space.contains(action):
                     raise ValueError(f"step {len(rewards)}: action {action!r} is not in {space}")
-            if is_discrete:
-                action = int(action)  # some environments take no NumPy integer
+                if self.actions.is_discrete:
+                    action = int(action)  # some environments take no NumPy integer
             actions.append(keep_action(action))  # before the step, which may write into it
             observation, reward, terminated, truncated, info = step(action)
             observations.append(keep_observation(observation))
@@ -296,7 +306,7 @@ class Player:
             np.array(actions),
             rewards,
             bool(terminated),
-            bool(truncated),
+            bool(truncated) or len(rewards) == self._time_limit,
             info,
         )
 
@@ -321,11 +331,10 @@ class Played(Struct, frozen=True):
                 return "success" if told else "failure"
         return "success" if self.terminated or self.truncated else "aborted"
 
-    def table(self) -> npt.NDArray[np.float64]:
-        """Return float64 [T, columns]: what a batch holds of each step, but for the mask."""
-        done = np.zeros(len(self.rewards))
-        done[-1] = self.terminated or self.truncated
-        return _table(self.observations, self.actions, self.rewards, done)
+    def steps(self) -> Steps:
+        """Return what a batch holds of the steps."""
+        done = self.terminated or self.truncated
+        return Steps(self.observations[:-1], self.actions, self.rewards, done)
 
     def trajectory(self) -> Trajectory:
         """Return the steps as the journal holds them."""
@@ -333,10 +342,26 @@ class Played(Struct, frozen=True):
         return Trajectory(
             as_numbers(self.observations),
             as_numbers(self.actions),
-            as_numbers(self.rewards),
+            self.rewards if all(map(math.isfinite, self.rewards)) else plain(self.rewards),
             [*before_the_end, self.terminated],
             [*before_the_end, self.truncated],
         )
+
+
+class Steps(NamedTuple):
+    """What a batch holds of the T steps of an episode.
+
+    Attributes:
+        seen: [T, columns], the observation before each step.
+        acted: [T] or [T, columns].
+        rewards: T numbers.
+        done: whether the last one ended the episode.
+    """
+
+    seen: npt.NDArray[Any]
+    acted: npt.NDArray[Any]
+    rewards: Sequence[float]
+    done: bool
 
 
 def episode_seeds(seed: int, index: int) -> tuple[int, int]:
@@ -350,23 +375,13 @@ def episode_seeds(seed: int, index: int) -> tuple[int, int]:
 _decode: Final = msgspec.json.Decoder(Record).decode
 
 
-def _table(
-    observations: npt.ArrayLike,
-    actions: npt.ArrayLike,
-    rewards: Sequence[Any],
-    done: npt.ArrayLike,
-) -> npt.NDArray[np.float64]:
-    """Join the columns of T steps; the observation behind the last is in no row."""
-    steps = len(rewards)
-    seen = np.asarray(observations, np.float64)[:steps]
-    acted = np.asarray(actions, np.float64).reshape(steps, -1)
-    seen_columns, columns = seen.shape[1], seen.shape[1] + acted.shape[1]
-    table = np.empty((steps, columns + 2))
-    table[:, :seen_columns] = seen
-    table[:, seen_columns:columns] = acted
-    table[:, columns] = rewards
-    table[:, columns + 1] = done
-    return table
+def _steps_of(trajectory: Trajectory) -> Steps:
+    return Steps(
+        np.array(trajectory.observations[:-1], np.float64),
+        np.array(trajectory.actions, np.float64),
+        np.array(trajectory.rewards, np.float64).tolist(),
+        trajectory.terminations[-1] or trajectory.truncations[-1],
+    )
 
 
 def _policy(policy: str, source: str) -> Any:
@@ -397,3 +412,18 @@ def _build(environment: str, arguments: Mapping[str, Any]) -> Any:
     except (Exception, SystemExit) as error:  # whatever an environment does when it is built
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise MissionError(name, f"can't be built ({reason})") from error
+
+
+def _unwrap(environment: Any) -> tuple[Any, int | None]:
+    """Take the wrappers off that a player stands in for; return the limit of steps beside it.
+
+    It counts steps, and resets before the first: each wrapper would be one more call a step.
+    """
+    from gymnasium.wrappers import OrderEnforcing, TimeLimit
+
+    limit, spec = None, environment.spec
+    if type(environment) is TimeLimit:
+        limit, environment = spec.max_episode_steps, environment.env
+    if type(environment) is OrderEnforcing:
+        environment = environment.env
+    return environment, limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from synexs_async.errors import MissionError
 
+_OF_NUMPY: Final = (np.generic, np.ndarray)
+_AS_IT_IS: Final = (bool, str)
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{4,}")
 _DEEPEST: Final = 100
 _MOST_INTEGER: Final = 2**63
+_DRAWN_AT_ONCE: Final = 64
 
 
 class Flattener:
@@ -51,6 +54,24 @@ class Flattener:
         self.names = tuple(f"{name}[{column}]" for column in range(size))
 
 
+def random_actions(space: Any) -> Iterator[Any]:
+    """Draw actions from a space without end: numbers where actions are numbered.
+
+    Those are drawn many at once, which gives the same as one by one in a tenth of the time. (Of
+    smaller types than the usual one NumPy would make other numbers then.)
+    """
+    from gymnasium import spaces
+
+    if type(space) is spaces.Discrete and space.dtype == np.int64:
+        generator, size, start = space.np_random, space.n, space.start
+        while True:
+            yield from (start + generator.integers(size, size=_DRAWN_AT_ONCE)).tolist()
+    is_discrete = isinstance(space, spaces.Discrete)
+    while True:
+        action = space.sample()
+        yield int(action) if is_discrete else action  # some environments take no NumPy integer
+
+
 def as_numbers(values: npt.ArrayLike) -> list[Any]:
     """Return numbers, or rows of them, as JSON can hold them: exact, or told if not finite."""
     array = np.asarray(values)
@@ -66,9 +87,9 @@ def plain(value: Any, depth: int = 0) -> Any:
 
     An object becomes its text, or the name of its type where its text holds a memory address.
     """
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, _OF_NUMPY):
         value = value.tolist()
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, _AS_IT_IS):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else _NONFINITE.get(value, "NaN")

@@ -227,6 +227,14 @@ class BlockMission:
         """Return no parameters."""
         return {}
 
+    def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """Return how probable each outcome is, by group; nothing where nobody knows.
+
+        A group is a value of the field that the kind's outcomes are grouped by, "" where there is
+        none. The probabilities of all groups sum to 1: of a group, to how often it comes.
+        """
+        return {}
+
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions `first` to `first + count - 1`."""
         raise NotImplementedError

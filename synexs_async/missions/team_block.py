@@ -39,6 +39,7 @@ from synexs_async.missions.team_features import (
     WHOLE_MISSION,
     features_of,
 )
+from synexs_async.missions.team_outcomes import expected_outcomes
 
 Integers = npt.NDArray[np.int64]
 
@@ -102,6 +103,10 @@ class TeamMission(BlockMission):
         """Return the scenario."""
         parameters: dict[str, Any] = msgspec.to_builtins(self.scenario)
         return parameters
+
+    def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """Return what follows from the scenario, by difficulty."""
+        return expected_outcomes(self.scenario)
 
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions `first` to `first + count - 1`."""

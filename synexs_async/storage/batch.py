@@ -87,6 +87,8 @@ def content_digest(content: dict[str, Any]) -> str:
 
 def _contents(rows: BatchRows, setup: Setup) -> Iterator[tuple[int, dict[str, Any]]]:
     """Make the content of each batch, beside the number of missions that it covers."""
+    if not rows.ids:
+        return
     labels = np.frombuffer(rows.labels, np.int64)
     outcomes = np.frombuffer(rows.outcomes, np.int64)
     features = np.frombuffer(rows.features, np.float32).reshape(

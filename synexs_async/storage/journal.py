@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
-from synexs_async.missions.context import Record
-from synexs_async.missions.failed import decode_error, is_error, read_block
-from synexs_async.missions.loading import BUILT_IN, load_mission
+from synexs_async.missions.failed import is_error, read_block
 from synexs_async.missions.mission import Block, Mission, check_block
 from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import (
@@ -27,7 +25,6 @@ from synexs_async.storage.folder import (
     Identity,
     RunFolder,
     journal_name,
-    read_run_file,
 )
 from synexs_async.storage.ledger import Entry
 
@@ -60,6 +57,9 @@ class Head(Struct, frozen=True, gc=False):
     mission_id: str
     mission_number: int
     status: str
+
+
+decode_head = msgspec.json.Decoder(Head).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ def problem_of(line: bytes, expected: int) -> str:
     if not line.endswith(b"\n"):
         return "the line is torn"
     try:
-        number = _decode_head(line).mission_number
+        number = decode_head(line).mission_number
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"the line is no record: {error}"
     return "" if number == expected else f"expected mission {expected}, found {number}"
@@ -409,62 +409,10 @@ def digest_of_beginning(file: Path, size: int) -> str | None:
         return None if size else digest.hexdigest()
 
 
-def read_journal(folder: str | os.PathLike[str]) -> Iterator[Any]:
-    """Read the committed records of a run, in index order.
-
-    Of the team mission they are MissionRecords, of plain missions Records, of other kinds the
-    types of JSON; missions that raised are ErrorRecords.
-
-    It may be read while the run is going on: a last line that is not whole yet is left out.
-
-    Raises:
-        FolderError: the folder holds no run.
-        JournalDamaged: a line in the middle is no record.
-    """
-    run_folder = RunFolder(Path(folder))
-    identity = read_run_file(run_folder).identity
-    layout = Layout.of(run_folder, identity, has_batches=True)
-    decode = _decoder_of(identity)
-    lines = walk(layout, 0, 0)
-    while True:
-        try:
-            line = next(lines)
-        except StopIteration as end:
-            extent: Extent = end.value
-            break
-        try:
-            yield decode_error(line) if is_error(line) else decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            number = _decode_head(line).mission_number
-            place = number - layout.file_start(number) + 1
-            problem = f"the line is no record of the run's mission: {error}"
-            raise JournalDamaged(layout.file(number), place, problem) from error
-    if extent.valid_follows:
-        raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
-
-
-def _decoder_of(identity: Identity) -> Callable[[bytes], Any]:
-    """Return what makes a record of a line, for a run whose kind may not be at hand."""
-    if identity.mission in BUILT_IN:
-        return load_mission(identity.mission).decode
-    record, document = msgspec.json.Decoder(Record).decode, msgspec.json.Decoder().decode
-
-    def decode(line: bytes) -> Any:
-        try:
-            return record(line)
-        except msgspec.ValidationError:
-            return document(line)
-
-    return decode
-
-
-_decode_head = msgspec.json.Decoder(Head).decode
-
-
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
     for line in lines:
         try:
-            if line.endswith(b"\n") and _decode_head(line).mission_number > missions:
+            if line.endswith(b"\n") and decode_head(line).mission_number > missions:
                 return True
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue

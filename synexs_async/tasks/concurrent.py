@@ -5,89 +5,81 @@ How far those that have ended may be ahead of one that goes on is bounded, so me
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from synexs_async.config import OnError
 from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.mission import Block
-from synexs_async.missions.simulation import Raised
-from synexs_async.tasks.loop import settle_part
+from synexs_async.missions.simulation import Raised, read_parts
+from synexs_async.tasks.assignment import Assignment
+from synexs_async.tasks.pool import WorkerPool
+from synexs_async.tasks.simulating import read_in_workers
 from synexs_async.tasks.watermark import Watermark
-
-if TYPE_CHECKING:
-    from loguru import Logger
 
 _WINDOW: Final = 4  # missions that may wait for an earlier one, for each that is going on
 _LARGEST_BLOCK: Final = 256  # missions
 
-MakeParts = Callable[[int, list[bytes]], Awaitable[list[Block | Raised]]]
 
+class AsTasks:
+    """Carries missions out as tasks, `concurrency` at once; a `Placement`.
 
-class ConcurrentSimulation:
-    """Carries missions `first` to `total - 1` out, `concurrency` at once."""
+    The workers of the pool make what a batch needs of them, as that may be slow.
+    """
 
     def __init__(
         self,
+        assignment: Assignment,
         mission: AsyncMission,
-        seed: int,
-        *,
-        first: int,
-        total: int,
-        interval: int,
+        pool: WorkerPool,
         concurrency: int,
         timeout: float | None,
-        on_error: OnError,
-        make_parts: MakeParts,
-        may_start: Callable[[int], Awaitable[object]],
-        log: Logger,
     ) -> None:
+        self._assignment = assignment
         self._mission = mission
-        self._seed = seed
-        self._next = first
-        self._total = total
-        self._interval = interval
+        self._pool = pool
         self._concurrency = concurrency
         self._timeout = timeout
-        self._on_error = on_error
-        self._make_parts = make_parts
-        self._may_start = may_start
-        self._log = log
-        self._identify = mission.identifiers(seed)
-        self._sent = Watermark(first)
+        self._next = assignment.first
+        self._identify = mission.identifiers(assignment.seed)
+        self._sent = Watermark(assignment.first)
         self._done: dict[int, bytes | Raised] = {}
         self._ended = anyio.Event()
 
-    async def run(self, blocks: MemoryObjectSendStream[Block]) -> None:
-        """Carry missions out and send them, to the end.
-
-        No block lies on both sides of a multiple of the interval.
-
-        Raises:
-            MissionFailed: a mission raised, and `on_error` is "stop". All before it were sent.
-        """
+    async def simulate(self, blocks: MemoryObjectSendStream[Block]) -> None:
+        """Carry all missions out, and send them."""
+        missions = self._assignment.total - self._next
         async with anyio.create_task_group() as tasks:
-            for _ in range(min(self._concurrency, self._total - self._next)):
+            for _ in range(min(self._concurrency, missions)):
                 tasks.start_soon(self._serve)
             await self._collect(blocks)
 
+    async def read(self, first: int, lines: list[bytes]) -> Block:
+        """Make the block of committed lines again, in a worker."""
+        return await read_in_workers(self._pool, self._assignment, first, lines)
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self._pool.__aexit__(*raised)
+
     async def _serve(self) -> None:
         """Carry out one mission after the other."""
-        window = self._concurrency * _WINDOW
-        while self._next < self._total:
+        assignment, window = self._assignment, self._concurrency * _WINDOW
+        while self._next < assignment.total:
             index = self._next
             self._next += 1
-            await self._may_start(index)
+            await assignment.may_start(index)
             if index - self._sent.value > window:
                 await self._sent.reached(index - window)
             result: bytes | Raised
             try:
                 result = await self._mission.perform(
-                    self._seed, index, self._identify(index), self._timeout
+                    assignment.seed, index, self._identify(index), self._timeout
                 )
             except Exception as error:
                 result = Raised.by(index, error)
@@ -97,21 +89,20 @@ class ConcurrentSimulation:
 
     async def _collect(self, blocks: MemoryObjectSendStream[Block]) -> None:
         """Send what has ended as soon as all before it has."""
-        while self._sent.value < self._total:
+        while self._sent.value < self._assignment.total:
             if self._sent.value not in self._done:
                 self._ended = anyio.Event()
                 await self._ended.wait()
             first = self._sent.value
             for part in await self._parts(first, self._take(first)):
-                block = settle_part(part, self._mission, self._seed, self._on_error, self._log)
+                block = self._assignment.settle(part)
                 await blocks.send(block)
                 self._sent.advance(block.end)
 
     def _take(self, first: int) -> list[bytes | Raised]:
         """Take the missions from `first` on that have ended, up to a border."""
-        border = first - first % self._interval + self._interval
         taken = []
-        for index in range(first, min(border, first + _LARGEST_BLOCK)):
+        for index in range(first, min(self._assignment.border(first), first + _LARGEST_BLOCK)):
             if index not in self._done:
                 break
             taken.append(self._done.pop(index))
@@ -125,6 +116,13 @@ class ConcurrentSimulation:
                 parts += [result for result in results if isinstance(result, Raised)]
             else:
                 lines = [result for result in results if isinstance(result, bytes)]
-                parts += await self._make_parts(first, lines)
+                parts += await self._read_parts(first, lines)
             first += len(results)
         return parts
+
+    async def _read_parts(self, first: int, lines: list[bytes]) -> list[Block | Raised]:
+        if not self._mission.feature_names:
+            return list(read_parts(self._mission, first, lines))
+        made = await self._pool.read(first, lines)
+        columns = len(self._mission.feature_names)
+        return [part if isinstance(part, Raised) else part.block(columns) for part in made.parts]

@@ -19,15 +19,15 @@ from synexs_async.storage.journal import JournalReader, Layout
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.protocol import BatchRows
 from synexs_async.tasks.broadcast import Broadcast
-from synexs_async.tasks.loop import ReadBlock
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
+from synexs_async.tasks.replaying import ReadBlock
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
     from loguru import Logger
 
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
-_NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {"duration": []})
+_NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {})
 
 
 class Flushing:

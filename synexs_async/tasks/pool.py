@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
+from time import monotonic
 from typing import Final, Self
 
 import anyio
@@ -58,16 +58,21 @@ _CONNECTION_LOST: Final = (
 class WorkerPool:
     """Up to `size` workers, each started when those that there are have enough to do.
 
-    As many as `CALLS_A_WORKER` times `size` calls at a time keep all of them busy.
+    As many as `CALLS_A_WORKER` times `size` calls at a time keep all of them busy. With `patience`
+    those that there are must have been busy for so many seconds before another is started.
 
     Attributes:
         deaths: workers that ended while they were needed; each may have left a temporary file.
     """
 
-    def __init__(self, size: int, setup: Setup, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, size: int, setup: Setup, warn: Callable[[str], None], *, patience: float = 0.0
+    ) -> None:
         self._size = size
         self._setup = setup
         self._warn = warn
+        self._patience = patience
+        self._busy_since: float | None = None
         self._workers: list[_Worker] = []
         self._starting = anyio.Lock()
         self.deaths = 0
@@ -75,12 +80,7 @@ class WorkerPool:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
                 await worker.kill()  # an idle worker holds nothing that could be lost
@@ -168,15 +168,26 @@ class WorkerPool:
 
     async def _least_busy(self) -> _Worker:
         async with self._starting:
-            workers = sorted(self._workers, key=lambda worker: worker.calls)
-            ready = sum(worker.is_ready for worker in workers)
-            # One that is starting takes seconds to import torch, and may soon be enough.
-            may_start = len(workers) - ready < max(ready, 1) and len(workers) < self._size
-            if workers and (workers[0].calls == 0 or not may_start):
-                return workers[0]
+            if self._workers and not self._needs_another():
+                return min(self._workers, key=lambda worker: worker.calls)
+            self._busy_since = None
             worker = _Worker(await _open_process(), frame(self._setup))
             self._workers.append(worker)
             return worker
+
+    def _needs_another(self) -> bool:
+        """Whether those that there are have had enough to do for long enough."""
+        if any(worker.calls == 0 for worker in self._workers):
+            self._busy_since = None
+            return False
+        ready = sum(worker.is_ready for worker in self._workers)
+        # One that is starting takes seconds to import torch, and may soon be enough.
+        starting = len(self._workers) - ready
+        if starting >= max(ready, 1) or len(self._workers) == self._size:
+            return False
+        if self._busy_since is None:
+            self._busy_since = monotonic()
+        return monotonic() - self._busy_since >= self._patience
 
     async def _bury(self, worker: _Worker) -> int:
         """Take a worker that ended out of the pool, and return its exit code."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from synexs_async.errors import FolderError, IdentityMismatch
-from synexs_async.missions.loading import BUILT_IN, load_mission, offered
+from synexs_async.missions.loading import BUILT_IN, GYM, load_mission, offered
 from synexs_async.missions.mission import Mission
 from synexs_async.storage.folder import (
     FORMAT_VERSION,
@@ -31,7 +31,8 @@ def recorded_run(folder: RunFolder, mission: Mission | str | None = None) -> Rec
     """Find out whose run a folder holds, and how its missions are simulated.
 
     `mission` is the run's mission kind, or what `load_mission` finds it by; without one it must be
-    built in, or offered by an installed package: a folder's word alone does not run any other code.
+    built in, offered by an installed package, or a registered Gymnasium environment with random
+    actions: a folder's word alone does not run any other code.
 
     Raises:
         UsageError: it holds no run, or one of another kind.
@@ -65,10 +66,22 @@ def _mission_of(folder: RunFolder, identity: Identity, source: str | None) -> Mi
     """Return the mission kind of a run, with the run's own parameters."""
     if source is None:
         source = identity.mission
-        if source not in BUILT_IN and all(source != point.name for point in offered()):
+        if not _is_installed(identity):
             raise FolderError(
                 folder.path,
-                f"holds missions of the kind {source!r}, which is not known here; say where it is "
-                "found, with --mission or verify_run(mission=...)",
+                f"holds missions of the kind {source!r}, which may be anybody's code; say where it "
+                "is found, with --mission or verify_run(mission=...)",
             )
     return load_mission(source, identity.parameters, f"{folder.path}: run.json")
+
+
+def _is_installed(identity: Identity) -> bool:
+    """Whether nothing but what was installed as a mission or an environment would be imported."""
+    name, parameters = identity.mission, identity.parameters
+    if name.startswith(GYM):
+        # An id with a colon names a module to import, as a policy does, and some environments are
+        # made with the id of another one.
+        has_module = ":" in name.removeprefix(GYM)
+        is_random = parameters.get("policy") == "random"
+        return is_random and not has_module and not parameters.get("make")
+    return name in BUILT_IN or any(name == point.name for point in offered())

@@ -9,6 +9,7 @@ import archiving
 import damage
 import errors
 import kills
+import kinds
 import power
 import pressure
 import sameness
@@ -16,6 +17,7 @@ from harness import Case, Extent
 
 _FAMILIES: Final[tuple[ModuleType, ...]] = (
     kills,
+    kinds,
     errors,
     archiving,
     power,

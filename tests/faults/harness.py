@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
-from datasets import data_set
+from datasets import data_set, index_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TIMEOUT: Final = 100  # seconds that no healthy session of these small runs takes
+TIMEOUT: Final = 300  # seconds that no healthy session takes, though others use the machine
 KILLED: Final = -9
 
 Extent = Literal["short", "long"]
@@ -195,14 +195,27 @@ def session(
     return Ended(process.returncode, out, err, fired.exists())
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run leaves that nothing happened to: its data set, and the digest of that."""
+
+    data: Mapping[str, bytes]
+    digest: str
+
+
 @cache
-def reference(options: Sequence[str] = SMALL) -> Mapping[str, bytes]:
-    """Return the data set of an undisturbed run."""
+def undisturbed(options: Sequence[str] = SMALL) -> Undisturbed:
+    """Let such a run happen."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         ended = session(folder, options)
         assert ended.code == 0, ended.summary
-        return data_set(folder)
+        return Undisturbed(data_set(folder), index_of(folder)["dataset_sha256"])
+
+
+def reference(options: Sequence[str] = SMALL) -> Mapping[str, bytes]:
+    """Return the data set of an undisturbed run."""
+    return undisturbed(options).data
 
 
 def calls_of(folder: Path, options: Sequence[str] = SMALL) -> list[Call]:
@@ -255,13 +268,14 @@ def go_on(folder: Path, findings: Findings, options: Sequence[str] = SMALL) -> N
 
 def judge(folder: Path, findings: Findings, options: Sequence[str] = SMALL) -> None:
     """Hold a complete run against an undisturbed one."""
-    found, expected = data_set(folder), reference(options)
-    if found != expected:
+    found, expected = data_set(folder), undisturbed(options).data
+    digest = index_of(folder)["dataset_sha256"]
+    if found != expected or digest != undisturbed(options).digest:
         findings.differences += 1
         names = sorted(
             name for name in {*found, *expected} if found.get(name) != expected.get(name)
         )
-        findings.notes.append(f"other data: {', '.join(names[:5])}")
+        findings.notes.append(f"other data: {', '.join(names[:5])}, digest {digest}")
     lines = [
         line
         for name, content in found.items()

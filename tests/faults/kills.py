@@ -29,7 +29,7 @@ _WRITTEN: Final = ("identity", "journal", "ledger", "checkpoint", "progress", "i
 
 def cases(extent: Extent) -> list[Case]:
     """Return a case for each call and each way to disturb it, or for chains of them."""
-    return fault_cases(extent, ("kills and signals", _CHAINS), _faults, _family, _is_promised)
+    return fault_cases(extent, ("kills and signals", _CHAINS), _faults, _family, is_promised)
 
 
 _CHAINS: Final[dict[str, list[Fault]]] = {
@@ -66,6 +66,15 @@ _CHAINS: Final[dict[str, list[Fault]]] = {
 }  # fmt: skip
 
 
+def is_promised(fault: Fault, ended: Ended) -> bool:
+    """Whether a session with this kill, or this signal, may end so."""
+    if not ended.fired or _is_at_a_worker(fault):
+        return ended.code == 0
+    if fault.action in SIGNALS:
+        return ended.code in (SIGNALS[fault.action], 0)  # 0 where it came behind the last mission
+    return ended.code == KILLED
+
+
 def _faults(call: Call) -> Iterator[Fault]:
     actions = ["kill", "kill-after", *SIGNALS]
     if call.operation == "write" and call.kind != "pipe":
@@ -79,14 +88,6 @@ def _family(fault: Fault) -> str:
     if fault.action in SIGNALS:
         return "two signals" if fault.action == "int-twice" else "SIGINT, SIGTERM, SIGHUP"
     return "SIGKILL of a worker" if _is_at_a_worker(fault) else "SIGKILL of the run"
-
-
-def _is_promised(fault: Fault, ended: Ended) -> bool:
-    if not ended.fired or _is_at_a_worker(fault):
-        return ended.code == 0
-    if fault.action in SIGNALS:
-        return ended.code in (SIGNALS[fault.action], 0)  # 0 where it came behind the last mission
-    return ended.code == KILLED
 
 
 def _is_at_a_worker(fault: Fault) -> bool:

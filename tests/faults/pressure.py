@@ -43,6 +43,11 @@ from harness import (
 FAMILY: Final = "pressure"
 
 _LARGE: Final = ("--missions", "3000", "--seed", "5")  # 20 MB
+_PLAIN: Final = ("--mission", "tests/plain_missions.py:walk", "--missions", "4000")  # 5 MB
+_EPISODES: Final = (
+    *("--mission", "gym:CartPole-v1", "--record-steps"),
+    *("--missions", "1000", "--sequence-length", "6"),
+)
 _LONG: Final = (
     *("--missions", "40000", "--seed", "6", "--sequence-length", "6"),
     *("--checkpoint-every", "500"),
@@ -65,7 +70,7 @@ def cases(extent: Extent) -> list[Case]:
         "a paused worker never goes on, and the run is told to stop": _stopped_worker,
         "64 file descriptors, single files": partial(_few_descriptors, _SINGLE),
         "files of 64 KiB at most": _small_files,
-        "16 MB of disk": partial(_small_disk, 16),
+        "16 MB of disk": partial(_small_disk, 16, _LARGE),
         "readers hold the journal open and mapped": _readers,
         "the clock stands still": _clock_stands_still,
         "two starts at the same instant": _two_starts,
@@ -83,7 +88,12 @@ def cases(extent: Extent) -> list[Case]:
             "the folder is replaced": partial(_folder_vanishes, True),
             "strange paths": partial(_strange_paths, tuple(_NAMES)),
             "embedded": partial(_embedded, 20),
-            **{f"{size} MB of disk": partial(_small_disk, size) for size in range(1, 25)},
+            **{f"{size} MB of disk": partial(_small_disk, size, _LARGE) for size in range(1, 25)},
+            **{
+                f"{size} MB of disk, {kind}": partial(_small_disk, size, options)
+                for kind, options in (("plain missions", _PLAIN), ("episodes", _EPISODES))
+                for size in range(1, 5)
+            },
             **{f"50 interrupts, {seed}": partial(_interrupts, 50, seed) for seed in range(2)},
         }
     return [Case(FAMILY, name, check) for name, check in checks.items()]
@@ -277,20 +287,20 @@ def _expect_failure(findings: Findings, ended: Ended, folder: Path, reason: str)
         findings.wrong("progress.json does not say failed", ended)
 
 
-def _small_disk(megabytes: int, scratch: Path) -> Findings:
+def _small_disk(megabytes: int, options: Sequence[str], scratch: Path) -> Findings:
     findings = Findings(points=1)
     with _file_system(scratch / "disk", megabytes) as disk:
         if disk is None:
             findings.unreached += 1
             return findings
         folder = disk / "run"
-        ended = session(folder, _LARGE)
-        if ended.code == 0 and megabytes > 16:  # it was enough
-            _expect(findings, ended, 0)
+        ended = session(folder, options)
+        if ended.code == 0:  # it was enough
+            judge(folder, findings, options)
         else:
             _expect_failure(findings, ended, folder, "No space left on device")
         _mount("-o", f"remount,size={megabytes + 64}M", disk)
-        go_on(folder, findings, _LARGE)
+        go_on(folder, findings, options)
     return findings
 
 

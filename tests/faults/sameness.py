@@ -18,8 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from datasets import index_of
-from harness import ROOT, SMALL, Case, Ended, Extent, Findings, judge, scratch_folder, session
+from harness import ROOT, SMALL, Case, Ended, Extent, Findings, judge, session
 from pressure import ended_of, started, workers_of
 
 FAMILY: Final = "sameness"
@@ -124,22 +123,6 @@ def _expect_the_same(
         findings.wrong("the run failed", ended)
         return
     judge(folder, findings, options)
-    _expect_digest(findings, folder, options)
-
-
-def _expect_digest(findings: Findings, folder: Path, options: Sequence[str] = SMALL) -> None:
-    if index_of(folder)["dataset_sha256"] != _digest(tuple(options)):
-        findings.differences += 1
-        findings.notes.append("another digest")
-
-
-@cache
-def _digest(options: tuple[str, ...]) -> str:
-    """Return the digest that an undisturbed run gives itself."""
-    with scratch_folder() as scratch:
-        ended = session(scratch / "run", options)
-        assert ended.code == 0, ended.summary
-        return str(index_of(scratch / "run")["dataset_sha256"])
 
 
 def _with_settings(env: dict[str, str], scratch: Path) -> Findings:
@@ -187,7 +170,6 @@ def _in_blocks(sizes: Sequence[int], scratch: Path) -> Findings:
         return findings
     for size in sizes:
         judge(scratch / f"blocks_of_{size}", findings)
-        _expect_digest(findings, scratch / f"blocks_of_{size}")
     return findings
 
 

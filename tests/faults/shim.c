@@ -15,8 +15,9 @@
  *
  * Roles are main and worker. Operations: open (of a file that is made, emptied or written), write,
  * fsync, syncfs, rename, unlink, truncate, mkdir. Kinds: journal, batch, index, checkpoint,
- * progress, ledger, log, identity, lock, archive, model, pipe (work handed over, or its reply), and
- * the folders folder, journals, batches, logs, archives, models, and parents (above the run's).
+ * progress, ledger, log, identity, lock, archive, model, report, pipe (work handed over, or its
+ * reply), and the folders folder, journals, batches, logs, archives, models, and parents (above the
+ * run's).
  *
  * Actions: kill, kill-after (SIGKILL to this process, before or after the call), kill-torn (in the
  * middle of a write), kill-main, kill-workers, stop-workers (SIGSTOP), int, term, hup (to the main
@@ -120,7 +121,8 @@ static const char *kind_of(const char *path) {
         {".progress.json", "progress"}, {"ledger.jsonl", "ledger"}, {".ledger.jsonl", "ledger"},
         {"run.json", "identity"}, {".run.json", "identity"}, {"run.lock", "lock"},
         {"missions", "journals"}, {"batches", "batches"}, {"logs", "logs"},
-        {"archive", "archives"}, {"models", "models"},
+        {"archive", "archives"}, {"models", "models"}, {"report.", "report"},
+        {".report.", "report"},
     };
     if (path == NULL)
         return NULL;

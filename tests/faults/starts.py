@@ -83,7 +83,7 @@ def fault_cases(
         return []
     if extent == "short":
         return [
-            Case(chains[0], name, partial(_chain, chained, promised))
+            Case(chains[0], name, partial(chain, chained, promised))
             for name, chained in chains[1].items()
         ]
     return [
@@ -92,6 +92,29 @@ def fault_cases(
         for call in calls_from(start)
         for fault in faults(call)
     ]
+
+
+def chain(
+    faults: Iterable[Fault], promised: Promise, scratch: Path, options: Sequence[str] = SMALL
+) -> Findings:
+    """Put one fault after the other to the sessions of a run, then go on undisturbed.
+
+    A run that came to its end all the same is followed by a new one, in a new folder.
+    """
+    findings = Findings()
+    runs, is_complete = 0, False
+    folder = scratch / "run0"
+    for fault in faults:
+        there = committed(folder)
+        ended = _disturb(folder, fault, promised, findings, options)
+        findings.lost += max(there - committed(folder), 0)
+        is_complete = ended.code == 0
+        if is_complete:
+            runs += 1
+            folder = scratch / f"run{runs}"
+    if not is_complete:
+        go_on(folder, findings, options)
+    return findings
 
 
 def _try(start: str, fault: Fault, promised: Promise, scratch: Path) -> Findings:
@@ -104,27 +127,14 @@ def _try(start: str, fault: Fault, promised: Promise, scratch: Path) -> Findings
     return findings
 
 
-def _chain(faults: Iterable[Fault], promised: Promise, scratch: Path) -> Findings:
-    """Put one fault after the other to the sessions of a run, then go on undisturbed.
-
-    A run that came to its end all the same is followed by a new one, in a new folder.
-    """
-    findings = Findings()
-    runs = 0
-    folder = scratch / "run0"
-    for fault in faults:
-        there = committed(folder)
-        ended = _disturb(folder, fault, promised, findings)
-        findings.lost += max(there - committed(folder), 0)
-        if ended.code == 0:
-            runs += 1
-            folder = scratch / f"run{runs}"
-    go_on(folder, findings)
-    return findings
-
-
-def _disturb(folder: Path, fault: Fault, promised: Promise, findings: Findings) -> Ended:
-    ended = session(folder, fault=fault)
+def _disturb(
+    folder: Path,
+    fault: Fault,
+    promised: Promise,
+    findings: Findings,
+    options: Sequence[str] = SMALL,
+) -> Ended:
+    ended = session(folder, options, fault=fault)
     findings.points += 1
     findings.runs += 1
     findings.unreached += not ended.fired
@@ -134,7 +144,7 @@ def _disturb(folder: Path, fault: Fault, promised: Promise, findings: Findings) 
         findings.wrong(f"{fault}: a traceback", ended)
     tell_whether_progress_is_whole(folder, findings)
     if ended.code == 0:
-        judge(folder, findings)
+        judge(folder, findings, options)
     return ended
 
 

@@ -1,0 +1,1 @@
+"""Reports that people can look at: a run's figures, computed from its folder, and drawn."""

@@ -1,0 +1,87 @@
+"""Which of a journal's records a report reads: all of a small run's, of others evenly spread ones.
+
+A chunk begins where its first mission would lie if all lines of the file were as long. So it is
+found without reading what lies before it, and is the same whenever the same journal is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from synexs_async.storage.journal import Layout
+
+_MISSIONS: Final = 50_000
+_BYTES: Final = 256 << 20  # records of recorded steps may be large
+_CHUNKS: Final = 100
+
+
+class JournalSample:
+    """The records of missions 0 to `missions` - 1, or of about 50,000 of them.
+
+    Attributes:
+        is_whole: whether it is all of them.
+        chunks: in how many pieces they are read.
+        damaged: how many lines were no records, and were passed over; known at the end.
+    """
+
+    def __init__(self, layout: Layout, missions: int, decode: Callable[[bytes], Any]) -> None:
+        self._layout = layout
+        self._missions = missions
+        self._decode = decode
+        self.is_whole = missions <= _MISSIONS and self._size() <= _BYTES
+        self.chunks = 1 if self.is_whole else min(_CHUNKS, missions)
+        self.damaged = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give what `decode` makes of the records, each mission's once."""
+        seen: set[int] = set()
+        wanted = -(-min(self._missions, _MISSIONS) // self.chunks)
+        for chunk in range(self.chunks):
+            missing, size = wanted, 0
+            for line in self._lines(chunk * self._missions // self.chunks):
+                size += len(line)
+                record = self._record(line)
+                if record is not None and record.mission_number not in seen:
+                    seen.add(record.mission_number)
+                    yield record
+                    missing -= 1
+                if not missing or (size * self.chunks > _BYTES and not self.is_whole):
+                    break
+
+    def _record(self, line: bytes) -> Any:
+        """Make what is wanted of a line; None where it is damaged, or not of these missions."""
+        try:
+            if line.endswith(b"\n"):
+                record = self._decode(line)
+                return record if 0 <= record.mission_number < self._missions else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        self.damaged += 1
+        return None
+
+    def _lines(self, first: int) -> Iterator[bytes]:
+        """Read lines from about mission `first` on."""
+        layout = self._layout
+        for start in range(layout.file_start(first), self._missions, layout.missions_per_file):
+            rows = min(layout.missions_per_file, self._missions - start)
+            try:
+                with layout.folder.journal_file(start).open("rb") as lines:
+                    if first > start:
+                        size = lines.seek(0, 2)
+                        lines.seek(size * (first - start) // rows)
+                        lines.readline()
+                    yield from lines
+            except FileNotFoundError:
+                continue  # the records that are missing are told by how many were read
+
+    def _size(self) -> int:
+        size = 0
+        for start in range(0, self._missions, self._layout.missions_per_file):
+            try:
+                size += self._layout.folder.journal_file(start).stat().st_size
+            except FileNotFoundError:
+                continue
+        return size
