@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, closing
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -119,10 +119,9 @@ async def follow_log(
         has_begun = True
         return log.last(last or 0)
 
-    with closing(log):
-        async with aclosing(follow(run_folder, run_folder.logs, look, keep=keep)) as lines:
-            async for line in lines:
-                yield line
+    async with aclosing(follow(run_folder, run_folder.logs, log, look, keep=keep)) as lines:
+        async for line in lines:
+            yield line
 
 
 class _Asked:
@@ -150,6 +149,11 @@ class _Log:
         self._pending: list[str] = []
         self._level = ""
         self._heard = 0.0
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let a search that is under way end soon."""
+        self._is_stopped = True
 
     def close(self) -> None:
         """Give the files back."""
@@ -158,7 +162,8 @@ class _Log:
     def last(self, count: int) -> list[LogLine]:
         """Pass over what is there, and return the end of it."""
         self._files.skip_to_end()
-        wanted = filter(self._asked.has, _lines_backwards(self._files.lines_before()))
+        lines = takewhile(lambda _: not self._is_stopped, self._files.lines_before())
+        wanted = filter(self._asked.has, _lines_backwards(lines))
         return [*islice(wanted, count)][::-1]
 
     def read(self) -> list[LogLine] | None:

@@ -42,11 +42,9 @@ class LogFiles:
         self._over: set[str] = set()  # those that nothing more is read of
         self._files: list[GrowingFile] = []  # of the session, in the order of reading
         self._beginnings: deque[bytes] = deque(maxlen=_BEGINNINGS)
-        self._is_closed = False
 
     def close(self) -> None:
-        """Give the files back; a thread that reads them ends soon."""
-        self._is_closed = True
+        """Give the files back."""
         for file in self._files:
             file.close()
 
@@ -64,8 +62,6 @@ class LogFiles:
         for file in reversed(self._files):
             yield from file.lines_before()
         for entry in reversed(self._list()):
-            if self._is_closed:
-                return
             older = self._open(entry) if entry.session in self._over else None
             if older is not None:
                 with closing(older):

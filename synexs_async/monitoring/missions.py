@@ -119,10 +119,10 @@ async def follow_missions(
         has_begun = True
         return journal.last(last)
 
-    with closing(journal):
-        async with aclosing(follow(run_folder, run_folder.missions, look, keep=keep)) as records:
-            async for record in records:
-                yield record
+    following = follow(run_folder, run_folder.missions, journal, look, keep=keep)
+    async with aclosing(following) as records:
+        async for record in records:
+            yield record
 
 
 def group_field(folder: str | os.PathLike[str]) -> str | None:
@@ -215,11 +215,14 @@ class _Journal:
         self._run: tuple[int, int] | None = None
         self._missions_per_file = 0
         self._is_team_mission = False
-        self._is_closed = False
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let a search that is under way end soon."""
+        self._is_stopped = True
 
     def close(self) -> None:
-        """Give the file back; a thread that reads ends soon."""
-        self._is_closed = True
+        """Give the file back."""
         self._leave_file()
 
     def last(self, count: int) -> list[JsonRecord]:
@@ -320,9 +323,9 @@ class _Journal:
         return True
 
     def _leave_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _go_to_end(self, progress: Progress | None) -> None:
         first = self._file_start(progress.mission_current if progress else 0)
@@ -354,7 +357,7 @@ class _Journal:
                 else:
                     file.skip_to_end()
                 for line in file.lines_before():
-                    if self._is_closed:
+                    if self._is_stopped:
                         return
                     end -= 1
                     yield self._head(line, end), line
