@@ -176,7 +176,7 @@ class LiveRun:
         return RecordStream(self._prepared, self._session, start, may_drop=_may_drop(on_lag))
 
     def events(self, on_lag: OnLag = "drop") -> EventStream:
-        """Iterate over what happens from now on, to the end of the run.
+        """Iterate over what happens from now on, to the end of the run: `Finished` is always told.
 
         With "drop", who lags by more than 1,024 events misses the oldest, which are counted; with
         "wait" the run waits. `Stopping` and `Finished` wait for nobody, and are not missed.
@@ -185,10 +185,8 @@ class LiveRun:
         if self._session is not None:
             return self._session.events.listen(on_lag)
         found_complete = Broadcast()
-        stream = found_complete.listen(on_lag)
-        found_complete.tell_at_once(Finished("completed", self.report.missions))
-        found_complete.end()
-        return stream
+        found_complete.end(Finished("completed", self.report.missions))
+        return found_complete.listen(on_lag)
 
     def stop(self) -> None:
         """Stop in order, as cancelling does; the body goes on."""

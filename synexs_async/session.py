@@ -249,8 +249,7 @@ class Session:
             with anyio.CancelScope(shield=True):
                 await self._log_written()  # who follows the log leaves when the other file says so
                 await self.reporting.write()
-            self.events.tell_at_once(Finished(self.reporting.status, self.committed.value))
-            self.events.end()
+            self.events.end(Finished(self.reporting.status, self.committed.value))
 
     async def _report(self) -> None:
         with self._reporting_scope:

@@ -161,3 +161,10 @@ async def test_a_word_that_is_no_choice_is_refused(tmp_path: Path) -> None:
         for consume in (live.events, lambda on_lag: live.records(on_lag=on_lag)):
             with pytest.raises(ValueError, match="expected 'wait' or 'drop', not 'never'"):
                 consume("never")  # type: ignore[arg-type]
+
+
+async def test_who_listens_after_the_end_is_told_of_it(tmp_path: Path) -> None:
+    """A listener that comes too late does not wait for ever."""
+    async with open_run(RunConfig(missions=8, output=tmp_path)) as live:
+        await gathered(live)
+        assert [Finished("completed", 8)] == await gathered(live)

@@ -16,7 +16,13 @@ from msgspec import Struct
 
 from synexs_async.config import MissionFiles
 from synexs_async.errors import FolderError, FolderInUse, IdentityMismatch
-from synexs_async.storage.files import flush_folder, make_folder, replace_file, temporary_files
+from synexs_async.storage.files import (
+    flush_folder,
+    make_folder,
+    read_small_file,
+    replace_file,
+    temporary_files,
+)
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -248,7 +254,7 @@ def _holder(path: Path) -> str:
 
 def _read_run_file(folder: RunFolder) -> RunFile | None:
     try:
-        return msgspec.json.decode(folder.run_file.read_bytes(), type=RunFile)
+        return msgspec.json.decode(read_small_file(folder.run_file), type=RunFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

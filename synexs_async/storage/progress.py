@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
-from synexs_async.storage.files import overwrite_file, replace_file
+from synexs_async.storage.files import overwrite_file, read_small_file, replace_file
 from synexs_async.storage.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def read_progress(folder: str | os.PathLike[str]) -> Progress:
     """Read how a run stands; FolderError where there is nothing to read."""
     path = RunFolder(Path(folder)).progress
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Progress)
+        return msgspec.json.decode(read_small_file(path), type=Progress)
     except FileNotFoundError as error:
         raise FolderError(Path(folder), "no run has started here: no progress.json") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FolderError(Path(folder), f"progress.json can't be read: {error}") from error

@@ -87,11 +87,15 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()
+        self._last: Event | None = None
 
     def listen(self, on_lag: OnLag) -> EventStream:
-        """Give a stream of the events from now on."""
+        """Give a stream of the events from now on; of the last one, where that was told."""
         stream = EventStream(on_lag, self._streams.discard)
         self._streams.add(stream)
+        if self._last is not None:
+            stream.put(self._last)
+            stream.end()
         return stream
 
     async def tell(self, event: Event) -> None:
@@ -110,7 +114,9 @@ class Broadcast:
         for stream in self._streams:
             stream.release()
 
-    def end(self) -> None:
-        """End all streams: nothing more will happen."""
+    def end(self, last: Event) -> None:
+        """Tell the last event, and end all streams behind it."""
+        self._last = last
+        self.tell_at_once(last)
         for stream in self._streams:
             stream.end()

@@ -1,12 +1,13 @@
 """Missions simulated on the event loop, a block at a time.
 
-The loop has its turn after each: a mission kind says how many missions keep that short.
+The loop has some turns after each: a mission kind says how many missions keep that short.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -14,6 +15,8 @@ from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import simulate_parts
 from synexs_async.storage.journal import block_of
 from synexs_async.tasks.assignment import Assignment
+
+_TURNS_A_BLOCK: Final = 4
 
 
 class OnLoop:
@@ -30,8 +33,11 @@ class OnLoop:
             await assignment.may_start(first)
             count = min(mission.block_size, assignment.border(first) - first)
             for part in simulate_parts(mission, assignment.seed, first, count):
-                # Sending is always a checkpoint, so other tasks have their turn.
-                await blocks.send(assignment.settle(part))
+                await blocks.send(assignment.settle(part))  # which is always one turn
+                # To answer a request takes a host several turns, and its threads get Python's
+                # lock when the loop polls: with one turn a block, each would wait for a block.
+                for _ in range(_TURNS_A_BLOCK - 1):
+                    await anyio.lowlevel.checkpoint()
             first += count
 
     async def read(self, first: int, lines: list[bytes]) -> Block:
