@@ -534,11 +534,11 @@ def test_the_documented_program_runs(tmp_path: Path) -> None:
     journal_of(folder, 40).close()
     log_file(folder, entry("starting"), entry("checkpoint saved", "DEBUG"))
     tell(folder, "completed")
-    program, *_ = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "monitoring.md").read_text("utf-8"), re.DOTALL
-    )
+    text = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    example = re.search(r"## Tail.*?```python\n(.*?)```", text, re.DOTALL)
+    assert example is not None
     shown = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", example[1]],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         check=True,

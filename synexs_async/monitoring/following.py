@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -21,50 +22,97 @@ _LONGEST_WAIT: Final = 1.0  # seconds: nobody is told of a process that was kill
 T = TypeVar("T")
 
 
+class Reader(Protocol):
+    """What is looked at with: files that are open."""
+
+    def stop(self) -> None:
+        """Let a look that is under way end soon, whatever it gives."""
+
+    def close(self) -> None:
+        """Give the files back."""
+
+
 async def follow(
-    folder: RunFolder, part: Path, look: Callable[[], Sequence[T] | None], *, keep: bool
+    folder: RunFolder,
+    part: Path,
+    reader: Reader,
+    look: Callable[[], Sequence[T] | None],
+    *,
+    keep: bool,
 ) -> AsyncGenerator[T, None]:
     """Give what `look` finds, in a thread, until the run has ended and there is nothing more.
 
     Args:
         folder: the run's folder; while it holds no run, one is waited for.
         part: the folder in it that is looked at.
+        reader: what `look` reads with; closed at the end.
         look: returns what is new, not too much of it at once; None where nothing is.
         keep: go on when the run has ended.
 
     Raises:
         FolderError: the folder is neither a run's nor free to become one's, or can't be read.
     """
-    ending: Ending | None = None
-
-    def look_round() -> tuple[Sequence[T] | None, bool]:
-        nonlocal ending
-        try:
-            if ending is None and holds_run(folder):
-                ending = Ending(folder)
-            found = look()
-        except OSError as error:
-            raise FolderError(folder.path, f"can't be read: {error.strerror}") from error
-        is_over = found is None and not keep and ending is not None and ending.is_reached()
-        return found, is_over
-
+    rounds = _Rounds(folder, reader, look)
     thread = anyio.CapacityLimiter(1)  # the host's own threads stay the host's
     heard = monotonic()
     over_since: float | None = None
-    with Changes(folder.path, part) as changes:
-        while True:
-            began = monotonic()
-            found, is_over = await anyio.to_thread.run_sync(look_round, limiter=thread)
-            if found is not None:
-                for item in found:
-                    yield item
-                heard, over_since = monotonic(), None
-                continue
-            if not is_over:
-                over_since = None
-            elif over_since is None:
-                over_since = monotonic()
-            elif began - over_since >= QUIET:
-                return
-            is_calm = not is_over and began - heard >= QUIET
-            await changes.wait(_LONGEST_WAIT if is_calm else QUIET)
+    try:
+        with Changes(folder.path, part) as changes:
+            while True:
+                began = monotonic()
+                found, is_over = await anyio.to_thread.run_sync(
+                    rounds.look, abandon_on_cancel=True, limiter=thread
+                )
+                if found is not None:
+                    for item in found:
+                        yield item
+                    heard, over_since = monotonic(), None
+                    continue
+                if keep or not is_over:
+                    over_since = None
+                elif over_since is None:
+                    over_since = monotonic()
+                elif began - over_since >= QUIET:
+                    return
+                is_calm = over_since is None and began - heard >= QUIET
+                await changes.wait(_LONGEST_WAIT if is_calm else QUIET)
+    finally:
+        rounds.leave()
+
+
+class _Rounds(Generic[T]):
+    """Looks in threads that nobody waits for when they are cancelled; the last one closes."""
+
+    def __init__(
+        self, folder: RunFolder, reader: Reader, look: Callable[[], Sequence[T] | None]
+    ) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._look = look
+        self._ending: Ending | None = None
+        self._looking = Lock()
+        self._is_left = False
+
+    def look(self) -> tuple[Sequence[T] | None, bool]:
+        """Return what is new, and, where nothing is, whether the run has ended."""
+        try:
+            with self._looking:
+                if self._is_left:
+                    return None, True
+                if self._ending is None and holds_run(self._folder):
+                    self._ending = Ending(self._folder)
+                found = self._look()
+        except OSError as error:
+            raise FolderError(self._folder.path, f"can't be read: {error.strerror}") from error
+        finally:
+            if self._is_left:
+                self._reader.close()
+        return found, found is None and self._ending is not None and self._ending.is_reached()
+
+    def leave(self) -> None:
+        """Look no more; a look that is under way closes what it reads with."""
+        self._is_left = True
+        self._reader.stop()
+        if self._looking.acquire(blocking=False):
+            self._reader.close()
+            self._looking.release()

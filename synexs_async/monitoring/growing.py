@@ -27,11 +27,11 @@ class GrowingFile:
         beginning: the file's first bytes, as far as they were read.
     """
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
         there = os.fstat(self._file.fileno())
         self.inode = (there.st_dev, there.st_ino)
-        self.move_to(offset)
+        self.move_to(0)
 
     def close(self) -> None:
         """Give the file back."""
@@ -84,12 +84,12 @@ class GrowingFile:
             self._bytes(start, other.offset) == other.before
         )
 
-    def peek(self, size: int = _CHUNK) -> bytes:
-        """Return lines that follow, some `size` bytes of them, without counting them as read.
+    def peek(self) -> bytes:
+        """Return lines that follow, not all at once, without counting them as read.
 
         None are there also when it was cut off.
         """
-        known = len(self.before)
+        known, size = len(self.before), _CHUNK
         while True:
             # In one call, so that nobody cuts it off between the two.
             data = self._bytes(self.offset - known, self.offset + size)

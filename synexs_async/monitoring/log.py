@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import aclosing
-from functools import partial
-from itertools import islice
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing, closing
+from itertools import islice, takewhile
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -76,14 +75,12 @@ def last_log_lines(
         FolderError: the folder holds no run.
     """
     run_folder = RunFolder(Path(folder))
-    log = _Log(run_folder, _Asked(level, pattern))
-    try:
+    with closing(_Log(run_folder, _Asked(level, pattern))) as log:
         read_run_file(run_folder)
-        return log.last(count)
-    except OSError as error:
-        raise FolderError(run_folder.path, f"can't be read: {error.strerror}") from error
-    finally:
-        log.close()
+        try:
+            return log.last(count)
+        except OSError as error:
+            raise FolderError(run_folder.path, f"can't be read: {error.strerror}") from error
 
 
 async def follow_log(
@@ -113,21 +110,18 @@ async def follow_log(
     """
     run_folder = RunFolder(Path(folder))
     log = _Log(run_folder, _Asked(level, pattern))
-    to_begin_with: Callable[[], list[LogLine]] | None = partial(log.last, last)
+    has_begun = last is None
 
     def look() -> list[LogLine] | None:
-        nonlocal to_begin_with
-        if to_begin_with is None:
+        nonlocal has_begun
+        if has_begun:
             return log.read()
-        begin, to_begin_with = to_begin_with, None
-        return begin()
+        has_begun = True
+        return log.last(last or 0)
 
-    try:
-        async with aclosing(follow(run_folder, run_folder.logs, look, keep=keep)) as lines:
-            async for line in lines:
-                yield line
-    finally:
-        log.close()
+    async with aclosing(follow(run_folder, run_folder.logs, log, look, keep=keep)) as lines:
+        async for line in lines:
+            yield line
 
 
 class _Asked:
@@ -155,15 +149,21 @@ class _Log:
         self._pending: list[str] = []
         self._level = ""
         self._heard = 0.0
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let a search that is under way end soon."""
+        self._is_stopped = True
 
     def close(self) -> None:
         """Give the files back."""
         self._files.close()
 
-    def last(self, count: int | None) -> list[LogLine]:
+    def last(self, count: int) -> list[LogLine]:
         """Pass over what is there, and return the end of it."""
         self._files.skip_to_end()
-        wanted = filter(self._asked.has, _lines_backwards(self._files.lines_before()))
+        lines = takewhile(lambda _: not self._is_stopped, self._files.lines_before())
+        wanted = filter(self._asked.has, _lines_backwards(lines))
         return [*islice(wanted, count)][::-1]
 
     def read(self) -> list[LogLine] | None:

@@ -38,8 +38,9 @@ class LogFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[GrowingFile, str] = {}  # with their sessions, in the order of reading
-        self._over: set[str] = set()  # sessions that nothing more is read of
+        self._session = ""  # the one that is read
+        self._over: set[str] = set()  # those that nothing more is read of
+        self._files: list[GrowingFile] = []  # of the session, in the order of reading
         self._beginnings: deque[bytes] = deque(maxlen=_BEGINNINGS)
 
     def close(self) -> None:
@@ -50,7 +51,8 @@ class LogFiles:
     def skip_to_end(self) -> None:
         """Pass over all lines that are there; of earlier sessions, over what may come too."""
         if sessions := [entry.session for entry in self._list()]:
-            self._over = {*sessions} - {sessions[-1]}
+            self._session = sessions[-1]
+            self._over = {*sessions} - {self._session}
         self._look()
         for file in self._files:
             file.skip_to_end()
@@ -68,59 +70,63 @@ class LogFiles:
 
     def read(self) -> bytes:
         """Return whole lines that were appended, b"" where there are none; not all at once."""
-        self._look()  # first: what a file held may lie in another one by now
-        for file in self._files:
-            if lines := file.peek():
-                file.advance(lines)
-                return lines
-        self._drop_old()
-        return b""
+        while True:
+            next_session = self._look()  # first: what a file held may lie in another one by now
+            for file in self._files:
+                if lines := file.peek():
+                    file.advance(lines)
+                    return lines
+            if next_session is None:
+                self._let_go([file for file in self._files[:-1] if file.is_unlinked])
+                return b""
+            self._over.add(self._session)
+            self._session = next_session
+            self._let_go(self._files.copy())
 
-    def _drop_old(self) -> None:
-        """Let go of files that are read to their end, and that nobody writes to any more."""
-        files = [*self._files.items()]
-        for file, session in files[:-1]:
-            if session != files[-1][1]:
-                self._over.add(session)
-            elif not file.is_unlinked:
-                continue
+    def _let_go(self, files: Sequence[GrowingFile]) -> None:
+        for file in files:
             self._beginnings.append(file.beginning)
+            self._files.remove(file)
             file.close()
-            del self._files[file]
 
-    def _look(self) -> None:
-        """Find new files, and what became of those that were cut off."""
+    def _look(self) -> str | None:
+        """Find new files, and what became of those that were cut off.
+
+        Returns:
+            The session that follows, None where there is none yet.
+        """
         while True:
             entries = self._list()
+            sessions = [entry.session for entry in entries if entry.session not in self._over]
+            self._session = self._session or next(iter(sessions), "")
             new = [entry for entry in entries if self._is_new(entry)]
             cut_off = [file for file in self._files if file.was_cut_off]
             if not new and not cut_off:
-                return
+                break
             # Listing a folder while files are renamed in it may miss some.
             if entries == self._list() and self._take_in(new, cut_off):
                 places = {entry.inode: place for place, entry in enumerate(entries)}
-                in_order = sorted(self._files, key=lambda file: places.get(file.inode, -1))
-                self._files = {file: self._files[file] for file in in_order}
-                return
+                self._files.sort(key=lambda file: places.get(file.inode, -1))
+                break
+        return next((session for session in sessions if session != self._session), None)
 
     def _is_new(self, entry: _Entry) -> bool:
         is_known = any(file.inode == entry.inode for file in self._files)
-        return entry.session not in self._over and not is_known
+        return entry.session == self._session and not is_known
 
     def _take_in(self, new: Sequence[_Entry], cut_off: Sequence[GrowingFile]) -> bool:
         """Read these files too; False, and nothing, where one is not any more what was listed."""
-        opened: dict[GrowingFile, str] = {}
+        opened: list[GrowingFile] = []
         for entry in new:
-            file = self._open(entry)
-            if file is not None:
-                opened[file] = entry.session
+            if (file := self._open(entry)) is not None:
+                opened.append(file)
             if file is None or file.inode != entry.inode:
                 for file in opened:
                     file.close()
                 return False
         originals = {*cut_off}
         beginnings = [*self._beginnings, *(file.beginning for file in self._files)]
-        for file, session in opened.items():
+        for file in opened:
             original = next((cut for cut in originals if file.is_copy_of(cut)), None)
             if original is not None:  # what was not read before the cut is here
                 originals.remove(original)
@@ -128,7 +134,7 @@ class LogFiles:
             elif any(known and file.begins_with(known) for known in beginnings):
                 file.close()
                 continue
-            self._files[file] = session
+            self._files.append(file)
         for file in cut_off:
             self._beginnings.append(file.beginning)
             file.move_to(0)
@@ -143,13 +149,15 @@ class LogFiles:
     def _list(self) -> list[_Entry]:
         found = []
         try:
-            for entry in os.scandir(self._folder):
-                if match := _NAME.fullmatch(entry.name):
-                    session, number, date = match.groups()
-                    is_current = (number, date) == (None, None)
-                    there = entry.stat()
-                    inode = (there.st_dev, there.st_ino)
-                    found.append(_Entry(session, is_current, -int(number or 0), entry.name, inode))
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if match := _NAME.fullmatch(entry.name):
+                        session, number, date = match.groups()
+                        is_current = (number, date) == (None, None)
+                        there = entry.stat()
+                        inode = (there.st_dev, there.st_ino)
+                        age = -int(number or 0)
+                        found.append(_Entry(session, is_current, age, entry.name, inode))
         except (FileNotFoundError, NotADirectoryError):
             pass  # not there yet, or moved away while it was listed
         return sorted(found)

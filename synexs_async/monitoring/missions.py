@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -119,10 +119,10 @@ async def follow_missions(
         has_begun = True
         return journal.last(last)
 
-    with closing(journal):
-        async with aclosing(follow(run_folder, run_folder.missions, look, keep=keep)) as records:
-            async for record in records:
-                yield record
+    following = follow(run_folder, run_folder.missions, journal, look, keep=keep)
+    async with aclosing(following) as records:
+        async for record in records:
+            yield record
 
 
 def group_field(folder: str | os.PathLike[str]) -> str | None:
@@ -177,7 +177,7 @@ class _Asked:
             return False
         return self.group is None or group_of(_decode(line), group_by) == self.group
 
-    def is_found_in(self, line: bytes) -> bool:
+    def finds(self, line: bytes) -> bool:
         """Whether a line holds what is searched for."""
         return self.pattern is None or self.pattern.search(line.decode()) is not None
 
@@ -215,12 +215,15 @@ class _Journal:
         self._run: tuple[int, int] | None = None
         self._missions_per_file = 0
         self._is_team_mission = False
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let a search that is under way end soon."""
+        self._is_stopped = True
 
     def close(self) -> None:
         """Give the file back."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._leave_file()
 
     def last(self, count: int) -> list[JsonRecord]:
         """Pass over the records that are there, and return the last ones."""
@@ -236,12 +239,13 @@ class _Journal:
             is_told = head.mission_number < told
             if is_told and there_are == 0:
                 break
-            if self._asked.is_of_kind(head, line, group_by):
-                there_are -= is_told
-                if self._asked.is_found_in(line):
-                    found.append(_decode(line))
-                if len(found) == count:
-                    break
+            with self._reading(head.mission_number):
+                if self._asked.is_of_kind(head, line, group_by):
+                    there_are -= is_told
+                    if self._asked.finds(line):
+                        found.append(_decode(line))
+            if len(found) == count:
+                break
         return found[::-1]
 
     def read(self) -> list[JsonRecord] | None:
@@ -262,12 +266,13 @@ class _Journal:
             for line in lines[passed:]:
                 head = self._head(line, self._next)
                 self._next += 1
-                if self._asked.is_of_kind(head, line, group_by) and self._asked.is_found_in(line):
-                    found.append(_decode(line))
+                with self._reading(head.mission_number):
+                    if self._asked.is_of_kind(head, line, group_by) and self._asked.finds(line):
+                        found.append(_decode(line))
             self._file.advance(content)
             if self._next % self._missions_per_file:
                 break
-            self.close()
+            self._leave_file()
         return found
 
     def _finds_run(self) -> bool:
@@ -280,7 +285,7 @@ class _Journal:
         if run != self._run:
             identity = read_run_file(self._folder).identity
             if self._run is not None:
-                self.close()
+                self._leave_file()
                 self._start = self._next = 0
             self._run = run
             self._missions_per_file = MISSIONS_PER_FILE[identity.mission_files]
@@ -304,7 +309,7 @@ class _Journal:
         assert self._file is not None
         content = self._file.peek()
         if not content and not self._file.is_at(self._path(self._next)):
-            self.close()
+            self._leave_file()
         return content
 
     def _open(self) -> bool:
@@ -316,6 +321,11 @@ class _Journal:
         except FileNotFoundError:
             return False
         return True
+
+    def _leave_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _go_to_end(self, progress: Progress | None) -> None:
         first = self._file_start(progress.mission_current if progress else 0)
@@ -342,12 +352,13 @@ class _Journal:
             except FileNotFoundError:
                 raise JournalDamaged(path, None, "the file is missing") from None
             with closing(file):
-                is_last = self._file is not None and file.inode == self._file.inode
-                if is_last and self._file is not None:
+                if self._file is not None and file.inode == self._file.inode:
                     file.move_to(self._file.offset)
                 else:
                     file.skip_to_end()
                 for line in file.lines_before():
+                    if self._is_stopped:
+                        return
                     end -= 1
                     yield self._head(line, end), line
             if end != first:
@@ -355,16 +366,25 @@ class _Journal:
 
     def _head(self, line: bytes, expected: int | None) -> _Head:
         """Read what a line begins with; it must be the record of mission `expected`."""
-        try:
+        with self._reading(expected):
             head = _decode_head(line)
-            if expected is None or head.mission_number == expected:
-                return head
+        if expected is not None and head.mission_number != expected:
             problem = f"expected mission {expected}, found {head.mission_number}"
+            raise self._damaged(expected, problem)
+        return head
+
+    @contextmanager
+    def _reading(self, mission: int | None) -> Iterator[None]:
+        try:
+            yield
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            problem = f"the line is no record: {error}"
-        number = self._next if expected is None else expected
-        place = None if expected is None else number - self._file_start(number) + 1
-        raise JournalDamaged(self._path(number), place, problem)
+            raise self._damaged(mission, f"the line is no record: {error}") from error
+
+    def _damaged(self, mission: int | None, problem: str) -> JournalDamaged:
+        if mission is None:
+            return JournalDamaged(self._path(self._next), None, problem)
+        place = mission - self._file_start(mission) + 1
+        return JournalDamaged(self._path(mission), place, problem)
 
     def _file_start(self, mission: int) -> int:
         return mission - mission % self._missions_per_file
