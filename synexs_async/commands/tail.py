@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from synexs_async.monitoring.missions import JsonRecord
 
 _INTERRUPTED: Final = 130
-_NICENESS: Final = 10  # who looks on gives way to the run
+_NICENESS: Final = 19  # who looks on gives way to the run
 _COLOURS: Final = {
     "TRACE": 2,  # faint
     "DEBUG": 2,

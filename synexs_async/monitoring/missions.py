@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ _COUNTS: Final = {
 OUTCOMES: Final = tuple(_COUNTS)
 _TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
 _FILES_A_LOOK: Final = 64
+_PLAIN_TEXT: Final = re.compile(r"[ !#-\[\]-~]*")  # in which JSON escapes nothing
+_NUMBER: Final = re.compile(r"[-+\d.]|inf|nan", re.IGNORECASE)
 
 JsonRecord = dict[str, Any]
 
@@ -159,7 +162,7 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 _decode: Final = msgspec.json.Decoder(JsonRecord).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Asked:
     """Which records are wanted."""
 
@@ -175,7 +178,16 @@ class _Asked:
         """Whether a record has the outcome and the group."""
         if self.outcome is not None and head.status != self.outcome:
             return False
-        return self.group is None or group_of(_decode(line), group_by) == self.group
+        if self.group is None:
+            return True
+        return self._spelled in line and group_of(_decode(line), group_by) == self.group
+
+    @cached_property
+    def _spelled(self) -> bytes:
+        """What a line with the group holds: most others need not be decoded to tell."""
+        group = self.group or ""
+        has_one_spelling = _PLAIN_TEXT.fullmatch(group) and not _NUMBER.match(group)
+        return group.encode() if has_one_spelling else b""
 
     def finds(self, line: bytes) -> bool:
         """Whether a line holds what is searched for."""
