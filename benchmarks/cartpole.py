@@ -1,6 +1,6 @@
 """How fast CartPole episodes are played, beside a bare loop that does no more than that.
 
-    python benchmarks/cartpole.py [--missions 60000] [--rounds 3] [--output DIR]
+    python benchmarks/cartpole.py [--missions 40000] [--rounds 3] [--output DIR]
 
 The bare loop is one process: `gymnasium.make`, and for each episode a reset with a seed, random
 actions, and a line of `json.dumps` with all steps. Its time begins when the environment is built.
@@ -40,7 +40,7 @@ _WORKERS = (1, 2)
 def main() -> None:
     """Measure, and print the table."""
     parser = ArgumentParser(description="Measure CartPole episodes beside a bare loop.")
-    parser.add_argument("--missions", type=int, default=60_000)
+    parser.add_argument("--missions", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write")
     options = parser.parse_args()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -62,7 +63,7 @@ def main() -> None:
     setup = decode_setup(first)
     simulator: Simulator | None = None
     try:
-        while (payload := _read(requests)) is not None:
+        for number, payload in enumerate(iter(lambda: _read(requests), None)):
             request = decode_request(payload)
             try:
                 if isinstance(request, Simulate | Read):
@@ -77,6 +78,8 @@ def main() -> None:
                 reply = Broken(traceback.format_exc())
             replies.write(frame(reply))
             replies.flush()
+            if number == 0:
+                gc.freeze()  # what is loaded by now stays: no need to go through it again and again
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
 
