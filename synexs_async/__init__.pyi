@@ -29,6 +29,7 @@ from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
 from .monitoring.log import LogLine, follow_log, last_log_lines
 from .monitoring.missions import follow_missions, last_missions
+from .monitoring.search import Found, find_missions, read_mission
 from .monitoring.state import RunState, find_runs, read_state
 from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
@@ -55,6 +56,7 @@ __all__ = [
     "Finished",
     "FolderError",
     "FolderInUse",
+    "Found",
     "IdentityMismatch",
     "JournalDamaged",
     "LiveRun",
@@ -90,6 +92,7 @@ __all__ = [
     "Verification",
     "WorkerFailed",
     "default_scenario",
+    "find_missions",
     "find_runs",
     "follow_log",
     "follow_missions",
@@ -101,6 +104,7 @@ __all__ = [
     "open_run",
     "rates",
     "read_journal",
+    "read_mission",
     "read_progress",
     "read_series",
     "read_state",

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "doctor": "find out whether a mission of one's own is reproducible",
     "scenario": "print the built-in scenario",
     "export": "write a run's records as Parquet, or as a Minari data set",
+    "watch": "show how runs stand, live, in the terminal",
+    "dashboard": "show runs in a browser",
     "report": "write a run's figures as a page to look at",
 }
 _MAIN_JOB: Final = "run"

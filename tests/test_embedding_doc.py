@@ -15,11 +15,12 @@ PAGE = (ROOT / "docs" / "embedding.md").read_text("utf-8")
 PROGRAMS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
 ENDS = {
     "whole.py": r"completed 200 OutcomeCounts\(.*\)\n[0-9a-f]{64}\n",
-    "beside.py": r"(\d+ missions are safe .*\n)+completed after 500 missions\n[0-9a-f]{64}\n",
+    "beside.py": r"(\d+ missions are safe from a power cut\n)+completed after 500 missions\n"
+    r"\w{64}\n",
     "records.py": r"\d+ honeypot\n500 missions, 0 records missed\n",
     "deadline.py": r"True interrupted \d+\n",
     "quiet.py": "",
-    "several.py": r"(.*/runs/[12] [0-9a-f]{64}\n){2}",
+    "several.py": r"(runs/[12] [0-9a-f]{64}\n){2}",
 }
 
 

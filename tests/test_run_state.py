@@ -111,8 +111,9 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     assert "lost" == read_state(tmp_path).status
     tell(tmp_path, status="running", host="elsewhere")
     assert "running" == read_state(tmp_path).status
-    tell(tmp_path, status="running", host="elsewhere", timestamp="2026-01-31T00:00:00+00:00")
-    assert "lost" == read_state(tmp_path).status
+    for timestamp in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
+        tell(tmp_path, status="running", host="elsewhere", timestamp=timestamp)
+        assert "lost" == read_state(tmp_path).status
 
 
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
@@ -134,6 +135,11 @@ def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:
     assert ["new", "deep/er", "old"] == [state.name for state in find_runs(tmp_path)]
     assert ["old"] == [state.name for state in find_runs(tmp_path / "old")]
     assert [] == find_runs(tmp_path / "nowhere")
+
+
+def test_a_folder_that_can_t_be_read_has_no_runs(tmp_path: Path) -> None:
+    """Looking for runs passes over what the system refuses, such as a name that is too long."""
+    assert [] == find_runs(tmp_path / ("long" * 100))
 
 
 def test_what_is_no_run_has_no_state(tmp_path: Path) -> None:

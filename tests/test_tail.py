@@ -534,7 +534,7 @@ def test_the_documented_program_runs(tmp_path: Path) -> None:
     journal_of(folder, 40).close()
     log_file(folder, entry("starting"), entry("checkpoint saved", "DEBUG"))
     tell(folder, "completed")
-    (program,) = re.findall(
+    program, *_ = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "monitoring.md").read_text("utf-8"), re.DOTALL
     )
     shown = subprocess.run(

@@ -46,7 +46,7 @@ class RunState(Struct, frozen=True):
     @property
     def told(self) -> float:
         """When it told last, in seconds since 1970; 0 where it never did."""
-        return datetime.fromisoformat(self.progress.timestamp).timestamp() if self.progress else 0.0
+        return _seconds(self.progress.timestamp) if self.progress else 0.0
 
     @property
     def has_ended(self) -> bool:
@@ -94,17 +94,23 @@ def _status(progress: Progress | None) -> MonitoredStatus:
         return progress.status
     if progress.host == socket.gethostname():
         return "running" if is_alive(progress.pid) else "lost"
-    silence = time() - datetime.fromisoformat(progress.timestamp).timestamp()
-    return "running" if silence < SILENCE else "lost"
+    return "running" if time() - _seconds(progress.timestamp) < SILENCE else "lost"
+
+
+def _seconds(timestamp: str) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0  # somebody else wrote it
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:
-    if (path / "run.json").is_file():
-        yield path
-        return
-    if depth == 0:
-        return
     try:
+        if (path / "run.json").is_file():
+            yield path
+            return
+        if depth == 0:
+            return
         with os.scandir(path) as entries:
             names = sorted(
                 entry.name

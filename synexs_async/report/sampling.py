@@ -14,12 +14,13 @@ import msgspec
 from synexs_async.storage.journal import Layout
 
 _MISSIONS: Final = 50_000
+_FILES: Final = 10_000  # where each mission has a file of its own, opening them is what takes time
 _BYTES: Final = 256 << 20  # records of recorded steps may be large
 _CHUNKS: Final = 100
 
 
 class JournalSample:
-    """The records of missions 0 to `missions` - 1, or of about 50,000 of them.
+    """The records of missions 0 to `missions` - 1, or of about 50,000 of them, or 10,000 files.
 
     Attributes:
         is_whole: whether it is all of them.
@@ -31,14 +32,15 @@ class JournalSample:
         self._layout = layout
         self._missions = missions
         self._decode = decode
-        self.is_whole = missions <= _MISSIONS and self._size() <= _BYTES
+        self._most = min(missions, _MISSIONS, _FILES * layout.missions_per_file)
+        self.is_whole = missions == self._most and self._size() <= _BYTES
         self.chunks = 1 if self.is_whole else min(_CHUNKS, missions)
         self.damaged = 0
 
     def __iter__(self) -> Iterator[Any]:
         """Give what `decode` makes of the records, each mission's once."""
         seen: set[int] = set()
-        wanted = -(-min(self._missions, _MISSIONS) // self.chunks)
+        wanted = -(-self._most // self.chunks)
         for chunk in range(self.chunks):
             missing, size = wanted, 0
             for line in self._lines(chunk * self._missions // self.chunks):

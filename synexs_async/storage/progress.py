@@ -104,5 +104,5 @@ def read_progress(folder: str | os.PathLike[str]) -> Progress:
         return msgspec.json.decode(read_small_file(path), type=Progress)
     except FileNotFoundError as error:
         raise FolderError(Path(folder), "no run has started here: no progress.json") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FolderError(Path(folder), f"progress.json can't be read: {error}") from error

@@ -1,0 +1,168 @@
+"""The runs below the root as all pages see them: found by id, and read once for all who ask."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final, Generic, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from synexs_async.errors import FolderError
+from synexs_async.monitoring.state import RunState, find_runs, read_state
+from synexs_async.storage.folder import RunFolder
+
+FRESH: Final = 1.0  # seconds; a run tells of itself every two
+_REST: Final = 20  # times as long as reading took
+_STALEST: Final = 10.0
+_REMEMBERED: Final = 32
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
+
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """Something on disk that is read once a second at most, however many ask for it.
+
+    What takes long to read is read less often, so that it never takes more than a small part of
+    the time.
+
+    A look at a few files every second costs less than being told of each change that a fast run
+    makes, and sees what no file tells: that the run's process is gone.
+    """
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._lock = anyio.Lock()
+        self._value: T | None = None
+        self._stale_at = 0.0
+
+    async def get(self) -> T:
+        """Return it, at most a second old."""
+        async with self._lock:
+            began = monotonic()
+            if self._value is None or began >= self._stale_at:
+                self._value = await anyio.to_thread.run_sync(self._read)
+                ended = monotonic()
+                self._stale_at = ended + min(max(FRESH, _REST * (ended - began)), _STALEST)
+            return self._value
+
+
+class Memory:
+    """Answers that hold until what they were made of changes: the latest ones, by what was asked.
+
+    So the pages that show one run have its series and its log read for them once.
+    """
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
+
+    async def get(self, asked: Hashable, mark: str, make: Callable[[], bytes]) -> bytes:
+        """Return the answer to what is asked, made anew where its mark is another one."""
+        answer = self._answers.setdefault(asked, _Answer())
+        self._answers.move_to_end(asked)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        async with answer.lock:
+            if answer.mark != mark:
+                answer.content = await anyio.to_thread.run_sync(make)
+                answer.mark = mark
+            return answer.content
+
+
+class _Answer:
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        self.mark: str | None = None
+        self.content = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run as it was found, and texts that change when its series or its log do."""
+
+    state: RunState
+    series: str
+    log: str
+
+
+class Runs:
+    """Finds runs below a root. What leads out of it by a link is not there."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).absolute()
+        self._listed = Shared(self._find)
+        self._folders: dict[str, Path] = {}
+        self._looks: dict[str, Shared[Look]] = {}
+
+    async def all(self) -> dict[str, RunState]:
+        """Return all runs by their ids, those that told last first."""
+        found = await self._listed.get()
+        self._folders = {run_id: state.folder for run_id, state in found.items()}
+        for gone in self._looks.keys() - found.keys():
+            del self._looks[gone]
+        return found
+
+    async def look(self, run_id: str) -> Look:
+        """Look at one run; KeyError where there is none of this id."""
+        if run_id not in self._folders and run_id not in await self.all():
+            raise KeyError(run_id)
+        folder = self._folders[run_id]
+        shared = self._looks.setdefault(run_id, Shared(lambda: self._look_at(folder)))
+        try:
+            return await shared.get()
+        except FolderError as error:
+            raise KeyError(run_id) from error
+
+    def expect_inside(self, path: Path) -> None:
+        """See that a file or folder of a run lies below the root, wherever its name leads.
+
+        Raises:
+            FolderError: it does not.
+        """
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise FolderError(path, "leads out of the folder that is shown")
+
+    def _find(self) -> dict[str, RunState]:
+        return {
+            identify(state.folder.relative_to(self.root)): state for state in find_runs(self.root)
+        }
+
+    def _look_at(self, folder: Path) -> Look:
+        run = RunFolder(folder)
+        name = folder.relative_to(self.root).as_posix()
+        state = read_state(folder, self.root.name if name == "." else name)
+        return Look(state, _mark(run.series), _newest(run.logs))
+
+
+def identify(path: Path) -> str:
+    """Name a run in addresses: by its path below the root where that is plain, else by a digest."""
+    text = path.as_posix()
+    if _PLAIN.fullmatch(text):
+        return text.replace("/", "~")
+    return "~" + hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+
+
+def _mark(path: Path) -> str:
+    try:
+        there = path.stat()
+    except OSError:
+        return ""
+    return f"{there.st_ino:x}-{there.st_size:x}"
+
+
+def _newest(logs: Path) -> str:
+    """Tell the logs of a run from those a moment ago."""
+    try:
+        with os.scandir(logs) as entries:
+            found = [(there.st_mtime_ns, there.st_size) for there in (e.stat() for e in entries)]
+    except OSError:
+        return ""
+    return "-".join(f"{number:x}" for number in max(found, default=()))

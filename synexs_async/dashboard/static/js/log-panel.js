@@ -1,0 +1,57 @@
+/* The end of a run's log, by level. */
+
+import { h, reconcile, setText } from "./dom.js";
+import { ask } from "./server.js";
+
+const LINES = 150;
+const LEVELS = [["DEBUG", "all levels"], ["INFO", "INFO and up"], ["WARNING", "WARNING and up"], ["ERROR", "ERROR and up"]];
+
+export function logPanel(path, signal) {
+  const level = h("select", { onchange: () => refresh() }, LEVELS.map(([name, text]) => h("option", { value: name }, text)));
+  level.value = "INFO";
+  const list = h("ol");
+  const box = h("div", { class: "log", hidden: true, role: "region", tabindex: "0", "aria-label": "The log's last lines" }, list);
+  const state = h("p", { class: "muted small", "aria-live": "polite" });
+  const node = h("section", { class: "panel", "aria-labelledby": "log-title" },
+    h("header", null, h("h2", { id: "log-title" }, "Log"), h("label", { class: "field" }, h("span", { class: "hidden" }, "Least level"), level)),
+    box, state);
+  let isBusy = false;
+  let isStale = false;
+
+  /* One question at a time: what changes meanwhile is asked for once, afterwards. */
+  async function refresh() {
+    if (isBusy) { isStale = true; return; }
+    isBusy = true;
+    try {
+      do {
+        isStale = false;
+        const { lines } = await ask(`${path}/log`, { level: level.value, count: LINES }, signal);
+        const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+        const seen = new Map();
+        const keyed = lines.map((line) => {
+          const text = `${line.timestamp} ${line.level} ${line.message}`;
+          seen.set(text, (seen.get(text) ?? 0) + 1);
+          return { ...line, key: `${text} ${seen.get(text)}` };
+        });
+        reconcile(list, keyed, (line) => line.key, makeLine, () => {});
+        box.hidden = lines.length === 0;
+        setText(state, lines.length ? "" : "No line of this level.");
+        if (isAtEnd) box.scrollTop = box.scrollHeight;
+      } while (isStale && !signal.aborted);
+    } catch (error) {
+      if (!signal.aborted) setText(state, `The log could not be read: ${error.message}`);
+    } finally {
+      isBusy = false;
+    }
+  }
+  addEventListener("pageshown", () => { box.scrollTop = box.scrollHeight; }, { signal });
+  refresh();
+  return { node, refresh };
+}
+
+function makeLine({ timestamp, level, message }) {
+  return h("li", { data: { level } },
+    h("time", { title: timestamp }, timestamp.slice(11)),
+    h("span", { class: "level" }, level),
+    h("span", { class: "text" }, message));
+}

@@ -1,0 +1,115 @@
+/* Missions of a run: one by its number, or those that ended in a certain way. */
+
+import { OUTCOMES } from "./bars.js";
+import { h, pill, setPill, setText } from "./dom.js";
+import { count, duration, lastPart } from "./format.js";
+import { ask } from "./server.js";
+
+const PAGE = 20;
+const PATIENCE = 20;  // requests for a page; each looks through as much as it can in a moment
+
+export function missionsPanel(path, id, query, signal) {
+  const address = `#/run/${encodeURIComponent(id)}`;
+  const index = h("input", { type: "text", inputmode: "numeric", pattern: "[0-9]*", autocomplete: "off", placeholder: "0" });
+  const outcome = h("select", null, h("option", { value: "" }, "any"), OUTCOMES.map(([name]) => h("option", { value: name }, name)));
+  const group = h("select", null, h("option", { value: "" }, "any"));
+  const groupName = h("span");
+  const groupField = h("label", { class: "field", hidden: true }, groupName, group);
+  const groupHeading = h("th", { scope: "col", hidden: true });
+  const body = h("tbody");
+  const table = h("table", { class: "missions" },
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "mission"), h("th", { scope: "col" }, "outcome"), groupHeading, h("th", { scope: "col", class: "num" }, "duration"))), body);
+  const state = h("p", { class: "muted small", "aria-live": "polite" });
+  const older = h("button", { type: "button", class: "button", onclick: () => search(false) }, "Older ones");
+  let before = null;
+  let searched = 0;
+  let latest = 0;
+  let newest = null;
+
+  const go = h("form", { class: "filters", onsubmit: (event) => {
+    event.preventDefault();
+    if (/^\d+$/.test(index.value.trim())) location.hash = `${address}/mission/${Number(index.value)}`;
+    else index.focus();
+  } }, h("label", { class: "field" }, "Mission number", index), h("button", { class: "button" }, "Open"));
+  const filters = h("div", { class: "filters" }, h("label", { class: "field" }, "Outcome", outcome), groupField, go);
+  const refresh = h("button", { type: "button", class: "button", hidden: true, onclick: () => search(true) }, "Show newer ones");
+  const node = h("section", { class: "panel", "aria-labelledby": "missions-title" },
+    h("header", null, h("h2", { id: "missions-title" }, "Missions"), refresh), filters,
+    h("div", { class: "scroll" }, table), h("div", { class: "more" }, state, older));
+
+  outcome.value = query.get("outcome") ?? "";
+  for (const select of [outcome, group]) {
+    select.addEventListener("change", () => {
+      const chosen = new URLSearchParams([["outcome", outcome.value], ["group", group.value]].filter(([, value]) => value));
+      history.replaceState(null, "", chosen.size ? `${address}?${chosen}` : address);
+      search(true);
+    });
+  }
+
+  async function search(anew) {
+    latest += 1;
+    const mine = latest;
+    if (anew) { before = null; searched = 0; }
+    older.disabled = true;
+    let rows = [];
+    try {
+      for (let turn = 0; turn < PATIENCE && rows.length < PAGE; turn += 1) {
+        setText(state, turn ? `Searching… ${count(searched)} missions looked through` : "Searching…");
+        const page = await ask(`${path}/missions`, { outcome: outcome.value, group: group.value, limit: PAGE - rows.length, before }, signal);
+        if (mine !== latest) return;
+        rows = rows.concat(page.missions);
+        searched += page.searched;
+        const isEnd = page.before === null || (before !== null && page.before >= before);
+        before = isEnd ? null : page.before;
+        if (isEnd) break;
+      }
+    } catch (error) {
+      if (!signal.aborted && mine === latest) {
+        setText(state, `It could not be searched: ${error.message}`);
+        older.disabled = false;
+      }
+      return;
+    }
+    if (anew) {
+      body.replaceChildren();
+      newest = rows[0]?.index ?? newest;
+      refresh.hidden = true;
+    }
+    body.append(...rows.map(makeRow));
+    table.hidden = body.children.length === 0;
+    older.disabled = before === null;
+    older.hidden = before === null;
+    const found = body.children.length;
+    const end = before === null ? "that is all of them" : `looked through ${count(searched)} so far`;
+    setText(state, found ? `${count(found)} shown, newest first; ${end}` : before === null ? "No mission is like that" : `None among the last ${count(searched)}`);
+  }
+
+  function makeRow(mission) {
+    return h("tr", null,
+      h("th", { scope: "row" }, h("a", { href: `${address}/mission/${mission.index}` }, count(mission.index))),
+      h("td", null, setPill(pill(), mission.outcome)),
+      h("td", { hidden: groupField.hidden }, mission.group),
+      h("td", { class: "num" }, duration(mission.duration)));
+  }
+
+  let groups = "";
+  const show = (run) => {
+    const told = run.progress;
+    node.hidden = !told || told.mission_current === 0;
+    if (node.hidden) return;
+    const names = Object.keys(told.groups).filter((name) => name !== "(other)");
+    if (names.join("\n") !== groups) {
+      groups = names.join("\n");
+      const chosen = group.value || query.get("group") || "";
+      groupField.hidden = groupHeading.hidden = names.length === 0;
+      const label = lastPart(told.group_by);
+      setText(groupName, label.charAt(0).toUpperCase() + label.slice(1));
+      setText(groupHeading, label);
+      group.replaceChildren(h("option", { value: "" }, "any"), ...names.map((name) => h("option", { value: name }, name)));
+      group.value = names.includes(chosen) ? chosen : "";
+    }
+    if (latest === 0) search(true);
+    refresh.hidden = newest === null || told.mission_current - 1 <= newest || outcome.value !== "" || group.value !== "";
+  };
+  return { node, show };
+}

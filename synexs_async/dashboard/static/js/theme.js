@@ -1,0 +1,23 @@
+/* Light or dark, before the page is painted: the system's choice until one is made here. */
+(() => {
+  const key = "synexs-theme";
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const root = document.documentElement;
+  const chosen = () => { try { return localStorage.getItem(key); } catch { return root.dataset.theme ?? null; } };
+  const apply = () => {
+    const theme = chosen();
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    document.getElementById("theme")?.setAttribute("aria-pressed", String((theme ?? (dark.matches ? "dark" : "light")) === "dark"));
+    dispatchEvent(new Event("themechange"));
+  };
+  apply();
+  dark.addEventListener("change", apply);
+  addEventListener("DOMContentLoaded", () => {
+    apply();
+    document.getElementById("theme").addEventListener("click", (event) => {
+      const theme = event.currentTarget.getAttribute("aria-pressed") === "true" ? "light" : "dark";
+      try { localStorage.setItem(key, theme); } catch { root.dataset.theme = theme; }
+      apply();
+    });
+  });
+})();

@@ -1,0 +1,341 @@
+"""The dashboard as people see it: in a browser, beside runs that go on, stop and get lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from conftest import ROOT, Command
+from monitored import make_run
+from playwright.async_api import Browser, Page, async_playwright, expect
+from served import Served
+from watchfiles import watch
+
+from synexs_async.errors import FolderError
+from synexs_async.storage.progress import Progress, read_progress
+
+CHROMIUM: Final = Path("/usr/bin/chromium")
+OPTIONS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MISSION: Final = f"{ROOT / 'tests' / 'slow_missions.py'}:deal"
+PAGES: Final = {  # where each is, its heading, and what is there when it is
+    "runs": ("#/", "Runs", ".run"),
+    "going": ("#/run/going", "going", ".missions td"),
+    "whole": ("#/run/whole", "whole", ".missions td"),
+    "mission": ("#/run/whole/mission/17", "Mission 17", ".timeline"),
+    "plain": ("#/run/going/mission/3", "Mission 3", ".timeline"),
+}
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Share the browser among the tests."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give runs in all states: one goes on for as long as the tests do."""
+    root = tmp_path_factory.mktemp("runs")
+    make_run(root / "whole", 120)
+
+    def start(name: str, *options: str) -> subprocess.Popen[str]:
+        arguments = ("--mission", MISSION, "--missions", "100000", "--concurrency", "4")
+        return Command().start(*arguments, "--output", root / name, *options)
+
+    started = {name: start(name) for name in ("going", "stopped", "killed")}
+    started["broken"] = start("broken", "--param", "fails_at=40")
+    for name in ("going", "stopped", "killed"):
+        wait_for(root / name, lambda progress: progress.mission_current > 20)
+    started["stopped"].send_signal(signal.SIGTERM)
+    started["killed"].kill()
+    for name in ("stopped", "killed", "broken"):
+        started[name].communicate(timeout=30)
+    yield root
+    started["going"].kill()
+    started["going"].communicate(timeout=30)
+
+
+def wait_for(folder: Path, is_met: Callable[[Progress], bool]) -> None:
+    """Wait until a run tells of itself what is waited for."""
+    folder.mkdir(exist_ok=True)
+    for _ in watch(folder, step=20, yield_on_timeout=True, rust_timeout=1000):
+        try:
+            if is_met(read_progress(folder)):
+                return
+        except FolderError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Served]:
+    """Give the dashboard of these runs."""
+    server = Served(root)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Give a browser."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, address: str, *, may_fail: bool = False, **settings: Any
+) -> AsyncIterator[Page]:
+    """Open a page; it must ask no other host, and nothing may go wrong in it."""
+    context = await browser.new_context(**settings)
+    page = await context.new_page()
+    wrong: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(address)
+    await expect(page.locator("main h1")).to_be_visible()
+    yield page
+    await context.close()
+    assert may_fail or [] == wrong
+    origin = address.partition("#")[0]
+    assert [] == [url for url in asked if not url.startswith(origin.rstrip("/"))]
+
+
+def missions_of(text: str) -> int:
+    """Read a number as the page writes it."""
+    return int(text.partition(" of ")[0].replace(",", ""))
+
+
+async def grown(page: Page, selector: str) -> None:
+    """Wait until the page shows more missions than it does now, by itself."""
+    before = missions_of(await page.locator(selector).first.inner_text())
+    await page.wait_for_function(
+        "([selector, before]) => Number(document.querySelector(selector).textContent"
+        ".split(' of ')[0].replaceAll(',', '')) > before",
+        arg=[selector, before],
+        timeout=15_000,
+    )
+
+
+async def test_it_shows_runs_and_updates_by_itself(browser: Browser, server: Served) -> None:
+    """Each with how it stands; what goes on is seen to go on, with no reload."""
+    async with opened(browser, f"{server.address}/") as page:
+        rows = page.locator(".run")
+        states = {
+            await row.locator("h2").inner_text(): await row.locator(".pill").inner_text()
+            for row in await rows.all()
+        }
+        assert {
+            "whole": "completed",
+            "going": "running",
+            "stopped": "interrupted",
+            "killed": "lost",
+            "broken": "failed",
+        } == states
+        going = page.locator(".run", has=page.get_by_role("link", name="going"))
+        await going.evaluate("row => { row.id = 'seen' }")
+        await grown(page, "#seen .figures span")
+        await expect(page.locator("#link")).to_have_text("Live")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "remark"),
+    [
+        ("stopped", "interrupted", "It was told to stop"),
+        ("broken", "failed", "It stopped on an error, which its log tells below"),
+        ("killed", "lost", "its process is gone"),
+    ],
+)
+async def test_a_run_that_did_not_end_well_says_so(
+    browser: Browser, server: Served, name: str, status: str, remark: str
+) -> None:
+    """By its state, and in a sentence that says what is kept and how to go on."""
+    async with opened(browser, f"{server.address}/#/run/{name}") as page:
+        await expect(page.locator(".title .pill")).to_have_text(status)
+        notice = page.locator(".notice")
+        await expect(notice).to_contain_text(remark)
+        await expect(notice).to_contain_text("missions are kept")
+        if name == "broken":
+            await page.get_by_label("Least level").select_option("ERROR")
+            await expect(page.locator(".log")).to_contain_text("ValueError: the market is closed")
+
+
+async def test_a_run_s_page_follows_it(browser: Browser, server: Served) -> None:
+    """Progress, outcomes by group, curves with a table of what they draw, and the log."""
+    async with opened(browser, f"{server.address}/#/run/going") as page:
+        await grown(page, ".of")
+        groups = page.locator("section", has_text="Outcomes by tier").locator("tbody th")
+        assert {"bronze", "silver", "gold", "all"} == set(await groups.all_inner_texts())
+        rate = page.locator("figure", has_text="Rate")
+        await expect(rate.locator("canvas")).to_be_visible()
+        await rate.get_by_text("As a table").click()
+        await expect(rate.get_by_role("columnheader", name="missions/s")).to_be_visible()
+        assert await rate.locator("tbody tr").count() > 1
+        await expect(page.locator(".log")).to_contain_text("starting 100000 missions")
+
+
+async def test_it_survives_the_server_s_restart(browser: Browser, root: Path) -> None:
+    """An open page says that the server is gone, and goes on when it is back."""
+    server = Served(root)
+    async with opened(browser, f"{server.address}/#/run/going", may_fail=True) as page:
+        await grown(page, ".of")
+        assert (0, "") == server.stop()
+        await expect(page.locator("#link")).to_have_text("Reconnecting…")
+        server = Served(root, port=server.port)
+        await expect(page.locator("#link")).to_have_text("Live", timeout=15_000)
+        await grown(page, ".of")
+        assert (0, "") == server.stop()
+
+
+async def test_missions_are_searched_and_shown_step_by_step(
+    browser: Browser, server: Served
+) -> None:
+    """By outcome and difficulty, and by number; of any kind."""
+    async with opened(browser, f"{server.address}/#/run/whole") as page:
+        outcome = page.get_by_role("combobox", name="Outcome", exact=True)
+        difficulty = page.get_by_role("combobox", name="Difficulty", exact=True)
+        await outcome.select_option("failure")
+        await difficulty.select_option("hard")
+        await expect(page.locator(".more")).to_contain_text("that is all of them")
+        rows = page.locator(".missions tbody tr")
+        assert await rows.count() > 0
+        assert {"failure"} == set(await rows.locator("td:nth-child(2)").all_inner_texts())
+        assert {"hard"} == set(await rows.locator("td:nth-child(3)").all_inner_texts())
+        await rows.first.locator("a").click()
+        await expect(page.locator("h1")).to_contain_text("Mission ")
+        await expect(page.locator(".timeline")).to_contain_text("analyzer decides:")
+        await page.go_back()
+        await expect(outcome).to_have_value("failure")
+        await expect(difficulty).to_have_value("hard")
+        await page.get_by_label("Mission number").fill("17")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Mission 17")
+        await page.get_by_role("link", name="Next").click()
+        await expect(page.locator("h1")).to_have_text("Mission 18")
+    async with opened(browser, f"{server.address}/#/run/going/mission/3") as page:
+        await expect(page.locator(".timeline")).to_contain_text("seller decides:")
+        for part in ("Steps", "Metrics", "Result"):
+            await expect(page.get_by_role("region", name=part)).to_be_visible()
+
+
+async def test_the_keyboard_is_enough(browser: Browser, server: Served) -> None:
+    """From the skip link to a mission, with the focus in sight and on the new page's heading."""
+    async with opened(browser, f"{server.address}/") as page:
+        focused = page.locator(":focus")
+        await page.keyboard.press("Tab")
+        await expect(focused).to_have_text("Skip to the content")
+        await expect(focused).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        first = await page.locator(".run a").first.inner_text()
+        await expect(focused).to_have_text(first)
+        outline = await page.locator(".run").first.evaluate("row => getComputedStyle(row).outline")
+        assert "solid 2px" in outline
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_have_text(first)
+        await expect(page.locator("h1")).to_be_focused()
+        await page.get_by_label("Mission number").focus()
+        await page.keyboard.type("2")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Mission 2")
+        await expect(page.locator("h1")).to_be_focused()
+
+
+async def test_the_theme_follows_the_system_until_it_is_chosen(
+    browser: Browser, server: Served
+) -> None:
+    """And stays as it was chosen."""
+    background = "getComputedStyle(document.body).backgroundColor"
+    async with opened(browser, f"{server.address}/", color_scheme="dark") as page:
+        dark = await page.evaluate(background)
+        await page.emulate_media(color_scheme="light")
+        light = await page.evaluate(background)
+        assert dark != light
+        await page.get_by_role("button", name="Dark theme").click()
+        assert dark == await page.evaluate(background)
+        await page.reload()
+        assert dark == await page.evaluate(background)
+        pressed = page.get_by_role("button", name="Dark theme", pressed=True)
+        await expect(pressed).to_be_visible()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+async def test_every_page_can_be_read(
+    browser: Browser, server: Served, scheme: Any, width: int, tmp_path: Path
+) -> None:
+    """On a phone nothing scrolls sideways; text has the contrast of WCAG AA; parts have names."""
+    shots = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    size = {"width": width, "height": 800}
+    async with opened(browser, server.address, viewport=size, color_scheme=scheme) as page:
+        for name, (address, title, part) in PAGES.items():
+            await page.goto(f"{server.address}/{address}")
+            await expect(page.locator("h1")).to_have_text(title)
+            await expect(page.locator(part).first).to_be_attached()
+            assert width == await page.evaluate("document.documentElement.scrollWidth")
+            assert [] == await page.evaluate(TOO_FAINT), name
+            assert [] == await page.evaluate(NAMELESS), name
+            assert 1 == await page.locator("h1").count()
+            await page.screenshot(path=shots / f"{name}-{scheme}-{width}.png", full_page=True)
+
+
+# Gives the text whose contrast with what lies behind it is below 4.5, or 3 where it is large.
+TOO_FAINT: Final = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const behind = (element) => {
+    for (let node = element; node; node = node.parentElement) {
+      const colour = rgba(getComputedStyle(node).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest(".hidden, .skip, noscript, [aria-disabled], :disabled")) continue;
+    const style = getComputedStyle(element);
+    const [one, other] = [rgba(style.color), behind(element)].map(luminance);
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    const size = parseFloat(style.fontSize);
+    const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    if (contrast < (isLarge ? 3 : 4.5)) faint.push([texts.currentNode.data, contrast]);
+  }
+  return faint;
+}"""
+
+# Gives the controls, pictures and regions that a screen reader has no name for.
+NAMELESS: Final = """() => [...document.querySelectorAll(
+    "a, button, input, select, [role=img], [role=region], nav, svg:not([aria-hidden])")]
+  .filter((element) => element.checkVisibility())
+  .filter((element) => !(element.textContent.trim() || element.ariaLabel
+    || element.labels?.[0]?.textContent.trim()))
+  .map((element) => element.outerHTML)"""

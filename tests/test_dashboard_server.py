@@ -1,0 +1,170 @@
+"""The dashboard as a process of its own: how it starts, what it withstands, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import Command
+from monitored import make_run
+from served import Served, served
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a run."""
+    root = tmp_path_factory.mktemp("runs")
+    make_run(root / "whole")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Served]:
+    """Give a server."""
+    with served(root) as server:
+        yield server
+
+
+def test_it_says_where_it_is(server: Served, root: Path) -> None:
+    """One line with its address, where it answers at once."""
+    assert f"dashboard of {root}: {server.address}/  (Ctrl-C ends it)\n" == server.said
+    assert "whole" == httpx.get(f"{server.address}/api/runs").json()["runs"][0]["name"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../../../../etc/passwd",
+        "/static/../../../../etc/passwd",
+        "/static/%2e%2e/%2e%2e/serving.py",
+        "/static/..%2fserving.py",
+        "/api/runs/..%2f..%2fetc/log",
+        "/api/runs/whole/missions/..%2f0",
+        "//etc/passwd",
+        "/static/\\..\\serving.py",
+    ],
+)
+def test_no_address_leads_out(server: Served, target: str) -> None:
+    """As it goes over the wire, before any client tidies it up."""
+    request = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
+
+
+def test_a_name_that_was_made_to_lead_here_is_refused(server: Served) -> None:
+    """Another site's page can't read it through its own name."""
+    answer = httpx.get(f"{server.address}/api/runs", headers={"Host": "evil.example:8765"})
+    assert 421 == answer.status_code
+
+
+def test_clients_that_dawdle_keep_nobody_waiting(server: Served) -> None:
+    """Neither those who never finish asking, nor those who never take an answer in."""
+    with ExitStack() as connections:
+        for number in range(60):
+            dawdler = socket.create_connection(("127.0.0.1", server.port))
+            connections.enter_context(dawdler)
+            if number % 2:
+                dawdler.sendall(b"GET /api/runs HTTP/1.1\r\nHost: 127")
+            else:
+                dawdler.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert 200 == httpx.get(f"{server.address}/api/runs/whole").status_code
+
+
+def test_endless_requests_are_given_up(server: Served) -> None:
+    """A head without an end takes a bounded amount of memory."""
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 200_000)
+        connection.settimeout(10)
+        try:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400")
+        except ConnectionResetError:
+            pass  # it did not read on
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_promptly_while_pages_are_open(root: Path, number: signal.Signals) -> None:
+    """Streams end in order, nothing is complained about, and the exit code is 0."""
+    server = Served(root)
+    with (
+        httpx.Client(timeout=10) as client,
+        client.stream("GET", f"{server.address}/api/runs/whole/events") as page,
+    ):
+        parts = page.iter_text()
+        assert next(parts).startswith("retry:")
+        assert (0, "") == server.stop(number)
+        assert "whole" in "".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nowhere"], "nowhere: is no folder; give one with runs in it, or a run's own"),
+        ([".", "--port", "70000"], "--port: expected a number from 0 to 65535, not 70000"),
+        ([".", "--host", "0.0.0.0"], "add --token TOKEN, a text that only you know"),
+        ([".", "--host", "no host"], "--host: expected a name or an address of this machine"),
+        ([".", "--host", "192.0.2.1", "--token", "x"], "choose another with --port"),
+        ([".", "--token", ""], "--token: expected letters, digits and signs of ASCII"),
+    ],
+)
+def test_what_can_t_be_served_is_refused(arguments: list[str], problem: str) -> None:
+    """In one line, with exit code 2."""
+    finished = Command().run("dashboard", *arguments)
+    assert 2 == finished.returncode
+    assert problem in finished.stderr
+    assert 1 == finished.stderr.count("\n")
+
+
+def test_a_port_in_use_is_told(server: Served, root: Path) -> None:
+    """In one line, which says what to do."""
+    finished = Command().run("dashboard", root, "--port", server.port)
+    expected = (
+        f"port {server.port} of 127.0.0.1 can't be had: address already in use; choose another"
+    )
+    assert 2 == finished.returncode
+    assert expected in finished.stderr
+    assert 1 == finished.stderr.count("\n")
+
+
+def test_others_need_the_token(root: Path) -> None:
+    """Reachable from elsewhere, it answers those who know it, under any name."""
+    with served(root, "--host", "0.0.0.0", "--token", "s3cret") as server:
+        assert "s3cret" not in server.said
+        for header, status in (("Bearer s3cret", 200), ("Bearer secret", 401)):
+            headers = {"Authorization": header, "Host": "monitor.example"}
+            answer = httpx.get(f"{server.address}/api/runs", headers=headers)
+            assert status == answer.status_code
+
+
+def test_without_the_extra_it_says_how_to_get_it() -> None:
+    """In one line, instead of a traceback."""
+    program = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from synexs_async.cli import main; sys.exit(main(['dashboard', '.']))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert 2 == finished.returncode
+    assert (
+        "synexs_async: error: the dashboard needs starlette and uvicorn: "
+        "pip install 'synexs-async[dashboard]'\n"
+    ) == finished.stderr
+
+
+def test_it_needs_no_torch() -> None:
+    """It starts quickly, and no mission's code runs in it."""
+    program = (
+        "import sys, synexs_async.dashboard.serving\n"
+        "found = {'torch', 'synexs_async.missions.team', 'gymnasium'} & sys.modules.keys()\n"
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
