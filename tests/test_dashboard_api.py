@@ -406,18 +406,19 @@ def scope_of(path: str) -> dict[str, Any]:
 class Listener:
     """Somebody who listens to an event stream, at the level of ASGI."""
 
-    def __init__(self, path: str) -> None:
-        self._scope = scope_of(path)
+    def __init__(self, path: str, query: bytes = b"") -> None:
+        self.scope = scope_of(path) | {"query_string": query}
         self._leaves = anyio.Event()
         self._may_take = anyio.Semaphore(0)
         self.status = 0
+        self.headers: dict[bytes, bytes] = {}
         self.has_left = anyio.Event()
         self._sender, self._parts = anyio.create_memory_object_stream[bytes](1000)
 
     async def listen(self, app: ASGIApp) -> None:
         """Be answered, until `leave`."""
         with self._sender, self._parts:
-            await app(self._scope, self._receive, self._send)
+            await app(self.scope, self._receive, self._send)
         self.has_left.set()
 
     async def take(self) -> dict[str, Any]:
@@ -439,6 +440,7 @@ class Listener:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.headers = dict(message["headers"])
         elif message.get("more_body"):
             await self._may_take.acquire()
             await self._sender.send(message["body"])
@@ -461,6 +463,21 @@ async def test_pages_are_told_what_changes(root: Path) -> None:
             assert {"whole": "completed", "sweep~half": "failed"} == states
             one.leave()
             every.leave()
+
+
+async def test_no_stream_gives_away_another_s_cookie(root: Path) -> None:
+    """Only who has just shown the token is given one."""
+    app = dashboard_app(root, token="open")
+    first, second = (Listener("/api/events", b"token=open") for _ in range(2))
+    second.scope |= {"query_string": b"", "headers": [(b"authorization", b"Bearer open")]}
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for listener in (first, second):
+                tasks.start_soon(listener.listen, app)
+                await listener.take()
+                listener.leave()
+    assert b"set-cookie" in first.headers
+    assert b"set-cookie" not in second.headers
 
 
 async def test_a_slow_page_skips_to_the_latest_state(root: Path) -> None:

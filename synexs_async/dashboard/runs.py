@@ -155,7 +155,7 @@ def _mark(path: Path) -> str:
         there = path.stat()
     except OSError:
         return ""
-    return f"{there.st_ino:x}-{there.st_size:x}"
+    return f"{there.st_mtime_ns:x}-{there.st_size:x}"
 
 
 def _newest(logs: Path) -> str:

@@ -61,8 +61,8 @@ class StateStream:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if scope["method"] != "HEAD":
             async with anyio.create_task_group() as tasks:
-                for end in (_client_leaves(receive), self._streams.closing.wait()):
-                    tasks.start_soon(_cancel_after, end, tasks.cancel_scope)
+                tasks.start_soon(_end_with_client, receive, tasks.cancel_scope)
+                tasks.start_soon(_end_with_server, self._streams.closing, tasks.cancel_scope)
                 await self._tell(send)
                 tasks.cancel_scope.cancel()
         await send({"type": "http.response.body", "body": b""})
@@ -88,11 +88,12 @@ async def _send(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-async def _client_leaves(receive: Receive) -> None:
+async def _end_with_client(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()
 
 
-async def _cancel_after(end: Awaitable[None], scope: anyio.CancelScope) -> None:
-    await end
+async def _end_with_server(closing: anyio.Event, scope: anyio.CancelScope) -> None:
+    await closing.wait()
     scope.cancel()
