@@ -9,6 +9,8 @@ curl localhost:8000/runs/seven
 curl -N localhost:8000/runs/seven/events
 curl -X DELETE localhost:8000/runs/seven
 
+and http://localhost:8000/dashboard/ shows them in a browser.
+
 A run's name is its folder under the root, and the folders are all that the service remembers: it
 may be stopped at any moment (Ctrl-C stops its runs in order), and a run that is asked for again
 goes on. What to run is the service's own choice, not the request's: a mission kind is code.
@@ -32,7 +34,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from synexs_async import (
     FolderError,
@@ -47,6 +49,8 @@ from synexs_async import (
     open_run,
     read_state,
 )
+from synexs_async.dashboard import dashboard_app
+from synexs_async.dashboard.stream import Streams
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SECONDS_FOR_SLOW_CLIENTS = 5
@@ -79,10 +83,11 @@ class Json(Response):
 
 
 class Runs:
-    """The runs under a folder, some of them going on here."""
+    """The runs under a folder, some of them going on here; `watchers` look at them in a browser."""
 
     def __init__(self, root: Path, at_once: int) -> None:
-        self._root = root
+        self.root = root
+        self.watchers = Streams()
         self._at_once = at_once
         self._free = anyio.Semaphore(at_once)
         self._live: dict[str, LiveRun] = {}
@@ -124,7 +129,8 @@ class Runs:
         return self._live[name]
 
     def stop(self) -> None:
-        """Let all runs end in order."""
+        """Let all runs end in order, and pages of the dashboard wait no longer."""
+        self.watchers.closing.set()
         for live in self._live.values():
             live.stop()
 
@@ -140,14 +146,14 @@ class Runs:
 
     async def all(self) -> list[Standing]:
         """Tell how each run stands, those that told something last first."""
-        states = await anyio.to_thread.run_sync(find_runs, self._root)
+        states = await anyio.to_thread.run_sync(find_runs, self.root)
         return [Standing(state.name, state.status, state.progress) for state in states]
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run; no name leads out of the root."""
         if not NAME.fullmatch(name):
             raise HTTPException(400, f"name: expected a-z, 0-9, _ and -, not {name!r}")
-        return self._root / name
+        return self.root / name
 
 
 def make_app(runs: Runs) -> Starlette:
@@ -186,6 +192,7 @@ def make_app(runs: Runs) -> Starlette:
             Route("/runs/{name}", tell),
             Route("/runs/{name}", stop, methods=["DELETE"]),
             Route("/runs/{name}/events", follow),
+            Mount("/dashboard", dashboard_app(runs.root, streams=runs.watchers)),
         ],
         exception_handlers={
             HTTPException: refuse,

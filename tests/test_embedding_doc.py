@@ -20,7 +20,7 @@ ENDS = {
     "records.py": r"\d+ honeypot\n500 missions, 0 records missed\n",
     "deadline.py": r"True interrupted \d+\n",
     "quiet.py": "",
-    "several.py": r"(runs/[12] [0-9a-f]{64}\n){2}",
+    "several.py": r"(.*/runs/[12] [0-9a-f]{64}\n){2}",
 }
 
 

@@ -59,6 +59,10 @@ class Service:
         answer = self._client.request(method, path, json=body or None)
         return answer.status_code, answer.json()
 
+    def page(self, path: str) -> str:
+        """Return a page for a browser."""
+        return self._client.get(path, follow_redirects=True).raise_for_status().text
+
     def standing(self, name: str) -> dict[str, Any]:
         """Return how a run stands."""
         status, standing = self.ask("GET", f"/runs/{name}")
@@ -142,6 +146,7 @@ def test_a_web_service_runs_missions_and_answers_meanwhile(tmp_path: Path) -> No
         assert "completed" == complete["status"]
         assert done + 500 == complete["progress"]["mission_current"]
         assert [complete] == service.ask("GET", "/runs")[1]
+        assert "<html" in service.page("/dashboard")
 
 
 def see_what_is_refused(service: Service) -> None:
