@@ -1,8 +1,8 @@
 """I/O errors at every call that changes the disk or hands work over.
 
 What holds data and can't be written stops the run with exit code 1, one line, and the way to go on.
-A log, a progress file or a report that can't be written stops nothing. A short write is none of
-both: the rest follows.
+A log, a progress file, a series or a report that can't be written stops nothing. A short write is
+none of both: the rest follows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness import Call, Case, Ended, Extent, Fault
 from starts import fault_cases
 
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES")
-_HARMLESS: Final = ("progress", "log", "logs", "report")
+_HARMLESS: Final = ("progress", "series", "log", "logs", "report")
 _FAMILIES: Final = {"short": "short writes", "EINTR": "interrupted calls", "full": "disk full"}
 
 

@@ -16,15 +16,17 @@ from starts import fault_cases
 SIGNALS: Final = {"int": 130, "int-twice": 130, "term": 143, "hup": 129}
 _WORKER: Final = (("open", "batch"), ("write", "batch"), ("rename", "batch"), ("write", "pipe"))
 _MAIN: Final = (
-    *(("mkdir", "folder"), ("open", "lock"), ("write", "lock"), ("mkdir", "journals")),
-    *(("open", "identity"), ("write", "identity"), ("fsync", "identity"), ("rename", "identity")),
-    *(("fsync", "folder"), ("unlink", "index"), ("open", "journal"), ("write", "journal")),
-    *(("write", "pipe"), ("open", "ledger"), ("write", "ledger"), ("syncfs", "folder")),
-    *(("open", "checkpoint"), ("write", "checkpoint"), ("fsync", "checkpoint")),
-    *(("rename", "checkpoint"), ("rename", "progress"), ("write", "log"), ("open", "index")),
-    *(("write", "index"), ("fsync", "index"), ("rename", "index"), ("fsync", "batches")),
+    *(("mkdir", "folder"), ("write", "lock"), ("mkdir", "journals"), ("write", "identity")),
+    *(("rename", "identity"), ("fsync", "folder"), ("unlink", "index"), ("open", "journal")),
+    *(("write", "journal"), ("write", "pipe"), ("write", "ledger"), ("syncfs", "folder")),
+    *(("write", "checkpoint"), ("fsync", "checkpoint"), ("rename", "checkpoint")),
+    *(("rename", "progress"), ("rename", "series"), ("write", "log"), ("write", "index")),
+    *(("rename", "index"), ("fsync", "batches"), ("rename", "report")),
 )
-_WRITTEN: Final = ("identity", "journal", "ledger", "checkpoint", "progress", "index", "log")
+_WRITTEN: Final = (
+    *(("identity", 1), ("journal", 1), ("journal", 2), ("ledger", 1), ("ledger", 2)),
+    *(("checkpoint", 2), ("progress", 1), ("series", 1), ("index", 1), ("log", 1)),
+)
 
 
 def cases(extent: Extent) -> list[Case]:
@@ -46,7 +48,7 @@ _CHAINS: Final[dict[str, list[Fault]]] = {
         )
     ],
     "SIGKILL in the middle of a write": [
-        Fault("main", "write", kind, number, "kill-torn") for kind in _WRITTEN for number in (1, 2)
+        Fault("main", "write", kind, number, "kill-torn") for kind, number in _WRITTEN
     ],
     "SIGKILL of a worker, and of the run while a worker writes": [
         Fault("worker", operation, kind, number, action)

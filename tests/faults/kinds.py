@@ -70,7 +70,7 @@ def cases(extent: Extent) -> list[Case]:
     ]
 
 
-_IN_SHORT: Final = ("CartPole-v1, a policy", "NASim Medium")
+_IN_SHORT: Final = ("CartPole-v1, a policy", "NASim Tiny")
 _SHORT: Final = (
     Fault("worker", "rename", "batch", 2, "kill-main"),
     Fault("worker", "write", "pipe", 2, "kill"),

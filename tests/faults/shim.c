@@ -15,7 +15,7 @@
  *
  * Roles are main and worker. Operations: open (of a file that is made, emptied or written), write,
  * fsync, syncfs, rename, unlink, truncate, mkdir. Kinds: journal, batch, index, checkpoint,
- * progress, ledger, log, identity, lock, archive, model, report, pipe (work handed over, or its
+ * progress, series, ledger, log, identity, lock, archive, model, report, pipe (work handed over, or its
  * reply), and the folders folder, journals, batches, logs, archives, models, and parents (above the
  * run's).
  *
@@ -122,6 +122,7 @@ static const char *kind_of(const char *path) {
         {"run.json", "identity"}, {".run.json", "identity"}, {"run.lock", "lock"},
         {"missions", "journals"}, {"batches", "batches"}, {"logs", "logs"},
         {"archive", "archives"}, {"models", "models"}, {"report.", "report"},
+        {"series.jsonl", "series"}, {".series.jsonl", "series"},
         {".report.", "report"},
     };
     if (path == NULL)
