@@ -6,8 +6,8 @@ The service is `examples/web_service.py`, a process of its own on uvloop. This p
 requests at a steady rate, each due at its time whether or not those before it were answered, and
 takes for its duration the time from when it was due until its answer was read: what a user waits.
 
-In turns it asks for a path that there is not, which is answered at once, and how a run stands that
-has ended, which is read from files in a thread. Both are measured in each round with nothing else
+In turns it asks how a run stands that has ended, which the service remembers, and for the list of
+all runs, which is read from files in a thread. Both are measured in each round with nothing else
 to do, and beside a run that has written its first batches. Shown are the medians over the rounds,
 and of the differences in a round.
 """
@@ -34,7 +34,7 @@ from measuring import scratch_folder, show_table
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _SERVICE: Final = _ROOT / "examples" / "web_service.py"
 _ENDED: Final = "ended"
-_PATHS: Final = {"/nowhere": "at once", f"/runs/{_ENDED}": "from files in a thread"}
+_PATHS: Final = {f"/runs/{_ENDED}": "from memory", "/runs": "from files in a thread"}
 _ENDLESS: Final = 1_000_000_000
 _PAUSE: Final = 0.05
 

@@ -91,6 +91,7 @@ class Runs:
         self._at_once = at_once
         self._free = anyio.Semaphore(at_once)
         self._live: dict[str, LiveRun] = {}
+        self._ended: dict[str, Standing] = {}  # read once: a thread waits long beside a run
 
     async def go_on(
         self, order: Order, *, task_status: TaskStatus[Standing] = anyio.TASK_STATUS_IGNORED
@@ -113,6 +114,7 @@ class Runs:
             async with open_run(config) as live:
                 begun = True
                 self._live[order.name] = live
+                self._ended.pop(order.name, None)
                 task_status.started(Standing(order.name, "running", live.progress))
         except RunFailed:
             if not begun:
@@ -138,11 +140,16 @@ class Runs:
         """Tell how a run stands; of one that has ended, how it did."""
         if name in self._live:
             return Standing(name, "running", self._live[name].progress)
+        if name in self._ended:
+            return self._ended[name]
         try:
             state = await anyio.to_thread.run_sync(read_state, self.folder(name))
         except FolderError:
             raise HTTPException(404, f"there is no run {name!r}") from None
-        return Standing(name, state.status, state.progress)
+        standing = Standing(name, state.status, state.progress)
+        if state.has_ended and name not in self._live:
+            self._ended[name] = standing
+        return standing
 
     async def all(self) -> list[Standing]:
         """Tell how each run stands, those that told something last first."""

@@ -214,16 +214,6 @@ class TestStopping:
         assert command.run(*RUN, "--output", tmp_path).returncode == 0
         assert data_set(undisturbed) == data_set(tmp_path)
 
-    def test_workers_give_way_to_the_loop(self, command: Command, tmp_path: Path) -> None:
-        """Where cores are short, the run's own process, or the host's, is served first."""
-        with command.start(*RUN, "--output", tmp_path) as process:
-            wait_for_line(process, "Progress: ")
-            worker = worker_of(process)
-            priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (process.pid, worker)]
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-        assert priorities[1] > priorities[0]
-
     def test_the_grace_period_ends(self, command: Command, tmp_path: Path) -> None:
         """Draining takes as long as `--grace` allows, and no longer."""
         with command.start(*RUN, "--output", tmp_path, "--grace", 0.2) as process:
