@@ -20,7 +20,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import cycle
 from pathlib import Path
 from statistics import median, quantiles
@@ -29,6 +29,8 @@ from typing import Any, Final
 
 import anyio
 import httpx
+from anyio.abc import SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 from measuring import scratch_folder, show_table
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -37,6 +39,7 @@ _ENDED: Final = "ended"
 _PATHS: Final = {f"/runs/{_ENDED}": "from memory", "/runs": "from files in a thread"}
 _ENDLESS: Final = 1_000_000_000
 _PAUSE: Final = 0.05
+_CONNECTIONS: Final = 8
 
 Figures = tuple[float, ...]  # p50, p99 and the longest, in ms
 
@@ -104,18 +107,47 @@ async def measure(
 async def send_requests(client: httpx.AsyncClient, seconds: float, rate: float) -> list[Figures]:
     """Send requests at a steady rate, and return how long the answers of each path took."""
     durations: dict[str, list[float]] = {path: [] for path in _PATHS}
+    put_back, free = anyio.create_memory_object_stream[Connection](_CONNECTIONS)
 
     async def ask(path: str, due: float) -> None:
-        await client.get(path)
+        connection = await free.receive()
+        await connection.get(path)
         durations[path].append(1000 * (perf_counter() - due))
+        put_back.send_nowait(connection)
 
-    started = perf_counter()
-    async with anyio.create_task_group() as tasks:
+    async with AsyncExitStack() as stack, put_back, free, anyio.create_task_group() as tasks:
+        for _ in range(_CONNECTIONS):
+            put_back.send_nowait(await stack.enter_async_context(connected(client.base_url)))
+        started = perf_counter()
         for number, path in zip(range(int(seconds * rate)), cycle(_PATHS)):
             due = started + number / rate
             await anyio.sleep(max(due - perf_counter(), 0))
             tasks.start_soon(ask, path, due)
     return [_summary(taken) for taken in durations.values()]
+
+
+class Connection:
+    """Asks over one connection, and takes little of the cores that it measures."""
+
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream = stream
+        self._answers = BufferedByteReceiveStream(stream)
+
+    async def get(self, path: str) -> bytes:
+        """Return what the service answers."""
+        await self._stream.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await self._answers.receive_until(b"\r\n\r\n", 10_000)
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length
+        return await self._answers.receive_exactly(int(length[1]))
+
+
+@asynccontextmanager
+async def connected(url: httpx.URL) -> AsyncIterator[Connection]:
+    """Connect to the service."""
+    assert url.port
+    async with await anyio.connect_tcp(url.host, url.port) as stream:
+        yield Connection(stream)
 
 
 @asynccontextmanager
