@@ -18,7 +18,6 @@ import traceback
 from contextlib import suppress
 from dataclasses import replace
 from io import TextIOWrapper
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from synexs_async.missions.mission import Block
@@ -43,8 +42,6 @@ from synexs_async.storage.protocol import (
     payload_length,
 )
 
-_NICENESS: Final = 10
-_AUTOGROUP: Final = Path("/proc/self/autogroup")
 _PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
 _PIPE_BYTES: Final = 1 << 20  # the most that Linux gives to any user
 _MOST_PRINTED: Final = 1000  # bytes a mission
@@ -55,7 +52,6 @@ def main() -> None:
     """Serve requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
     _end_with_parent()
-    _give_way()
     requests = sys.stdin.buffer
     replies = os.fdopen(os.dup(1), "wb")
     for stream in (requests, replies):
@@ -99,17 +95,6 @@ def _widen(pipe: BinaryIO) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # as much as the system allows
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _give_way() -> None:
-    """Let the run's event loop, and the program around it, come first where cores are short.
-
-    On Linux niceness counts within a session alone where autogroups are on (sched(7)); a worker is
-    in a session of its own, so that one gives way as well.
-    """
-    os.nice(_NICENESS)
-    with suppress(OSError):
-        _AUTOGROUP.write_text(f"{_NICENESS}", "ascii")
 
 
 def _write_or_check(setup: Setup, request: BatchRows | BatchCheck) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import anyio
@@ -169,17 +168,3 @@ async def test_who_listens_after_the_end_is_told_of_it(tmp_path: Path) -> None:
     async with open_run(RunConfig(missions=8, output=tmp_path)) as live:
         await gathered(live)
         assert [Finished("completed", 8)] == await gathered(live)
-
-
-async def test_workers_give_way_to_the_loop(tmp_path: Path) -> None:
-    """Where cores are short, the program that a run is embedded in is served first."""
-    config = RunConfig(missions=100_000, output=tmp_path)
-    async with open_run(config) as live:
-        async for event in live.events():
-            if isinstance(event, BatchWritten):
-                break
-        ours = os.getpid()
-        children = await anyio.Path(f"/proc/{ours}/task/{ours}/children").read_text()
-        niceness = [os.getpriority(os.PRIO_PROCESS, int(child)) for child in children.split()]
-        live.stop()
-    assert max(niceness) > os.getpriority(os.PRIO_PROCESS, ours)
