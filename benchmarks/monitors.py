@@ -2,10 +2,10 @@
 
     python benchmarks/monitors.py [--missions 200000] [--rounds 6] [--beside KIND ...]
 
-Each round runs the real command twice, alone and beside monitors: ten tails (seven follow the log,
-three the missions: all, the aborted ones, the hard ones), a watch in a terminal of its own, and a
-dashboard with five open pages, which are five clients of its events. Every other round begins with
-the watched run, so that what drifts on the machine falls on both.
+Each round runs the real command twice, alone and beside monitors: ten tails of the log, a watch in
+a terminal of its own, and a dashboard with five open pages, which are five clients of its events.
+Every other round begins with the watched run, so that what drifts on the machine falls on both.
+With `--beside mission-tails` three tails print missions: all, the aborted ones, the hard ones.
 
 Monitors are started first, and wait for the run; it begins once they are quiet. The rate is the
 steady one of `throughput.py`, from the first written batches to the end. The slow-down of a round
@@ -44,9 +44,10 @@ from synexs_async.config import RunConfig
 from synexs_async.storage.folder import RunFolder
 
 _KINDS: Final = ("tails", "watch", "dashboard")
+_ALSO: Final = "mission-tails"
 _TAILS: Final[dict[str, list[list[str]]]] = {
-    "tails of the log": [[]] * 7,
-    "tails of missions": [
+    "tails": [[]] * 10,
+    _ALSO: [
         ["--missions"],
         ["--missions", "--outcome=aborted"],
         ["--missions", "--difficulty=hard"],
@@ -66,7 +67,9 @@ def main() -> None:
     parser.add_argument("--missions", type=int, default=200_000)
     parser.add_argument("--workers", type=int, default=RunConfig().worker_count)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--beside", nargs="+", choices=_KINDS, default=_KINDS, metavar="KIND")
+    parser.add_argument(
+        "--beside", nargs="+", choices=(*_KINDS, _ALSO), default=_KINDS, metavar="KIND"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write")
     options = parser.parse_args()
 
@@ -121,8 +124,8 @@ class Monitors:
 
     def __enter__(self) -> Self:
         try:
-            if "tails" in self._kinds:
-                for name, tails in _TAILS.items():
+            for name, tails in _TAILS.items():
+                if name in self._kinds:
                     for options in tails:
                         self._start_tail(name, options)
             if "watch" in self._kinds:

@@ -17,6 +17,8 @@ from synexs_async.storage.folder import RunFolder, holds_run
 from synexs_async.storage.following import Ending
 
 QUIET: Final = 0.1  # seconds without anything new, after which nothing more is under way
+_PACE: Final = 0.3  # seconds between looks at what grows: each costs the run something
+_MANY: Final = 500  # lines or records that were new at one look
 _LONGEST_WAIT: Final = 1.0  # seconds: nobody is told of a process that was killed
 
 T = TypeVar("T")
@@ -67,6 +69,8 @@ async def follow(
                     for item in found:
                         yield item
                     heard, over_since = monotonic(), None
+                    if len(found) < _MANY:  # else it lags, and goes on at once
+                        await anyio.sleep(_PACE)
                     continue
                 if keep or not is_over:
                     over_since = None
