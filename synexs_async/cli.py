@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "report": "write a run's figures as a page to look at",
 }
 _MAIN_JOB: Final = "run"
+_NICENESS: Final = 19
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +81,11 @@ def command_parser(name: str, description: str, *examples: str) -> Parser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def give_way() -> None:
+    """Let runs have the cores first: this process only looks on."""
+    os.nice(_NICENESS)
 
 
 def _refuse(problem: str) -> int:

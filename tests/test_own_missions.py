@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import anyio
@@ -15,7 +16,17 @@ import stamina
 from conftest import Command
 from datasets import data_set, index_of
 
-from synexs_async import ErrorRecord, MissionFailed, RunConfig, read_journal, run, verify_run
+from synexs_async import (
+    ErrorRecord,
+    Mission,
+    MissionError,
+    MissionFailed,
+    RunConfig,
+    read_journal,
+    run,
+    verify_run,
+)
+from synexs_async.missions.loading import check_mission
 
 
 @dataclass(frozen=True)
@@ -197,3 +208,14 @@ async def test_the_run_goes_on_where_errors_are_recorded(
     error = (await records_of(tmp_path))[13]
     assert isinstance(error, ErrorRecord)
     assert (expected, 1, 40) == (error.error, report.outcomes.error_count, report.missions)
+
+
+@pytest.mark.parametrize("member", [name for name in dir(Mission) if not name.startswith("_")])
+def test_a_kind_that_lacks_a_member_is_refused_by_its_name(member: str) -> None:
+    """Before a run begins, for each that the protocol has; a `source` is asked for by workers."""
+    kind = SimpleNamespace(**{name: None for name in dir(Mission) if name != member})
+    if member == "source":
+        assert kind is check_mission(kind, "kind")
+        return
+    with pytest.raises(MissionError, match=f"has no {member}$"):
+        check_mission(kind, "kind")

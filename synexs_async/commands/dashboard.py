@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from synexs_async.cli import COMMAND, command_parser
+from synexs_async.cli import COMMAND, command_parser, give_way
 from synexs_async.errors import ConfigError, FolderError, UsageError
 
 _LARGEST_PORT: Final = 65535
-_NICENESS: Final = 10  # who looks on gives way to the run
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             f"dashboard of {root.resolve()}: http://{shown}:{port}/{ending}  (Ctrl-C ends it)",
             flush=True,
         )
-        os.nice(_NICENESS)
+        give_way()
         serve(root, listener, options.token)
     return 0
 

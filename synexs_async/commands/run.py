@@ -6,9 +6,14 @@ import os
 import shlex
 import signal
 import sys
-from argparse import ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
@@ -58,7 +63,7 @@ def _parser() -> Parser:
         formatter_class=lambda prog: RawDescriptionHelpFormatter(prog, max_help_position=30),
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"synexs_async {_version()}")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show it, and exit")
     parser.add_argument(
         "--quick", action="store_true", help=f"run {_QUICK_MISSIONS} missions, to try it out"
     )
@@ -120,7 +125,18 @@ def _commands() -> str:
     return f"commands (each has its own --help):\n{listed}\n"
 
 
+class _ShowVersion(Action):
+    """Looks the version up when it is asked for: other starts need not wait for that."""
+
+    def __call__(self, parser: ArgumentParser, *given: object) -> None:
+        """Print it."""
+        print(f"synexs_async {_version()}")
+        parser.exit()
+
+
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("synexs_async")
     except PackageNotFoundError:
@@ -297,14 +313,8 @@ class _Running:
             say(f"complete: {report.missions:,} missions; {_speed(report)}")
         else:
             say(f"stopped after {report.missions:,} of {report.total:,} missions; {_speed(report)}")
-        counts = report.outcomes
-        shares = {
-            "success": counts.success_count,
-            "failure": counts.failure_count,
-            "aborted": counts.abort_count,
-            "error": counts.error_count,
-        }
-        listed = (f"{name} {n:,} ({n / max(report.missions, 1):.1%})" for name, n in shares.items())
+        counts = report.outcomes.by_outcome().items()
+        listed = (f"{name} {n:,} ({n / max(report.missions, 1):.1%})" for name, n in counts)
         say(f"  outcomes  {', '.join(listed)}")
         say(f"  data      {report.output}")
         if report.dataset_sha256:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from synexs_async.cli import COMMAND, command_parser
+from synexs_async.cli import COMMAND, command_parser, give_way
 from synexs_async.config import LogLevel
 from synexs_async.errors import FolderError, UsageError, leaves_of
+from synexs_async.monitoring.terminal import harmless_lines
 
 if TYPE_CHECKING:
     from synexs_async.monitoring.log import LogLine
     from synexs_async.monitoring.missions import JsonRecord
 
 _INTERRUPTED: Final = 130
-_NICENESS: Final = 19  # who looks on gives way to the run
 _COLOURS: Final = {
     "TRACE": 2,  # faint
     "DEBUG": 2,
@@ -36,13 +36,6 @@ _COLOURS: Final = {
     "failure": 33,
     "aborted": 36,
     "error": 31,
-}
-_LINE_BREAKS: Final = "\n\t"
-# A terminal would take other control characters as orders.
-_CONTROLS: Final = {
-    code: f"\\x{code:02x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0))
-    if chr(code) not in _LINE_BREAKS
 }
 
 
@@ -122,7 +115,7 @@ def _tail(options: Namespace) -> int:
         print(f"waiting for a run in {options.folder} ...", file=sys.stderr)
     tail = _missions(options, pattern) if options.missions else _log(options, pattern)
     if follows:
-        os.nice(_NICENESS)
+        give_way()
         _follow(tail.follow())
     else:
         sys.stdout.writelines(f"{line}\n" for line in tail.last())
@@ -247,7 +240,7 @@ class _Terminal:
     def show(self, text: str, kind: str = "") -> str:
         """Return text in the colour of a level or status, and without what steers terminals."""
         if self.is_one:
-            text = text.translate(_CONTROLS)
+            text = harmless_lines(text)
         if self.has_colours and kind in _COLOURS:
             return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m"
         return text

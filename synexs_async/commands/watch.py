@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from synexs_async.cli import COMMAND, command_parser
+from synexs_async.cli import COMMAND, command_parser, give_way
 from synexs_async.errors import FolderError, UsageError
 
-_NICENESS: Final = 10  # who looks on gives way to the run
 _DESCRIPTION: Final = """\
 Show how runs stand: how far they are, the outcomes, the rate over time, the event loop's delay,
 memory, and the last warnings. A folder may hold a run, or runs below it; it may appear later.
@@ -55,6 +53,6 @@ def main(arguments: Sequence[str]) -> int:
         other = f"tools/progress.sh {folder}, or {COMMAND} tail -f {folder}"
         raise UsageError(f"watch: needs a terminal; elsewhere, use {other}")
 
-    os.nice(_NICENESS)
+    give_way()
     WatchApp(options.folders).run()
     return 0

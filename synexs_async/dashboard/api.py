@@ -36,6 +36,7 @@ from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LEVELS, LogLine, last_log_lines
 from synexs_async.monitoring.search import Found, find_missions, read_mission
 from synexs_async.storage.folder import RunFolder
+from synexs_async.storage.progress import OUTCOMES
 from synexs_async.storage.series import read_series
 
 MOST_RUNS: Final = 200
@@ -44,7 +45,6 @@ _MOST_MISSIONS: Final = 100
 _LARGEST_INDEX: Final = 10**15
 _SEARCH_SECONDS: Final = 0.3
 _READS: Final = 4  # of journals, at once
-_OUTCOMES: Final = ("success", "failure", "aborted", "error")
 
 T = TypeVar("T")
 _encode: Final = msgspec.json.Encoder().encode
@@ -123,7 +123,7 @@ class Api:
     async def find_missions(self, request: Request) -> Response:
         """Answer with a MissionList."""
         _, look = await self._look(request)
-        outcome = _choice(request, "outcome", _OUTCOMES)
+        outcome = _choice(request, "outcome", OUTCOMES)
         group = request.query_params.get("group")
         before = _number(request, "before", 1, _LARGEST_INDEX)
         limit = _number(request, "limit", 1, _MOST_MISSIONS) or 20

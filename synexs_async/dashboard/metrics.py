@@ -71,7 +71,8 @@ def _lines(runs: Sequence[Run]) -> Iterator[str]:
             yield _sample("synexs_run_status", int(run.status == status), **labels)
     yield from _head("synexs_run_missions", "counter", "Missions in the journal by outcome.")
     for run in runs:
-        for outcome, count in _outcomes(run):
+        counts = run.progress.stats.by_outcome() if run.progress else {}
+        for outcome, count in counts.items():
             yield _sample("synexs_run_missions_total", count, run=run.id, outcome=outcome)
     for family in _FAMILIES:
         yield from _head(family.name, family.type, family.help, family.unit)
@@ -80,15 +81,6 @@ def _lines(runs: Sequence[Run]) -> Iterator[str]:
             value = family.value(run.progress) if run.progress else None
             if value is not None:
                 yield _sample(name, value, run=run.id)
-
-
-def _outcomes(run: Run) -> Iterator[tuple[str, int]]:
-    if run.progress:
-        stats = run.progress.stats
-        yield "success", stats.success_count
-        yield "failure", stats.failure_count
-        yield "aborted", stats.abort_count
-        yield "error", stats.error_count
 
 
 def _head(name: str, kind: str, text: str, unit: str = "") -> Iterator[str]:

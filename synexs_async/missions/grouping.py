@@ -30,6 +30,14 @@ def group_of(record: Any, path: str) -> str:
     return str(value)[:LARGEST_NAME] if isinstance(value, str | int | float) else ""
 
 
+def spelling_of(value: str) -> bytes:
+    """Return what each line that holds a value does contain; b"" where it may be spelled otherwise.
+
+    So that most lines without it need not be decoded to tell.
+    """
+    return value.encode() if value.isascii() and value.isalnum() else b""
+
+
 def groups_of(records: Sequence[Any], path: str) -> list[str] | None:
     """Return the groups of records; None for a kind that has none."""
     return [group_of(record, path) for record in records] if path else None

@@ -7,12 +7,14 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from synexs_async.errors import MissionError
 from synexs_async.missions.mission import Mission
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "synexs_async.missions"
 BUILT_IN: Final = {"team": "synexs_async.missions.team_block:TeamMission"}
@@ -22,7 +24,8 @@ GYM: Final = "gym:"  # a Gymnasium environment's id follows
 _FILE_MODULE: Final = "mission_file_"
 _MEMBERS: Final = (
     *("name", "version", "place", "label_names", "metric_names", "batch_metrics"),
-    *("feature_names", "block_size", "parameters", "simulate", "read", "decode"),
+    *("feature_names", "group_by", "group_names", "block_size"),
+    *("parameters", "simulate", "read", "decode"),
 )
 
 
@@ -82,6 +85,8 @@ def find_kind(source: str) -> Any:
 
 def offered() -> tuple[EntryPoint, ...]:
     """Return the mission kinds that installed packages offer, by name."""
+    from importlib.metadata import entry_points  # which the built-in kinds need not wait for
+
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 

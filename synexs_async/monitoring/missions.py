@@ -19,23 +19,14 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import ConfigError, FolderError, JournalDamaged
-from synexs_async.missions.grouping import OTHER_GROUPS, group_of
+from synexs_async.missions.grouping import OTHER_GROUPS, group_of, spelling_of
 from synexs_async.monitoring.following import follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
-from synexs_async.storage.progress import OutcomeCounts, Progress, read_progress
+from synexs_async.storage.progress import OUTCOMES, OutcomeCounts, Progress, read_progress
 
-_COUNTS: Final = {
-    "success": "success_count",
-    "failure": "failure_count",
-    "aborted": "abort_count",
-    "error": "error_count",
-}
-OUTCOMES: Final = tuple(_COUNTS)
 _TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
 _FILES_A_LOOK: Final = 64
-_PLAIN_TEXT: Final = re.compile(r"[ !#-\[\]-~]*")  # in which JSON escapes nothing
-_NUMBER: Final = re.compile(r"[-+\d.]|inf|nan", re.IGNORECASE)
 
 JsonRecord = dict[str, Any]
 
@@ -171,7 +162,7 @@ class _Asked:
     pattern: re.Pattern[str] | None
 
     def __post_init__(self) -> None:
-        if self.outcome is not None and self.outcome not in _COUNTS:
+        if self.outcome is not None and self.outcome not in OUTCOMES:
             raise ConfigError("outcome", self.outcome, f"one of {', '.join(OUTCOMES)}")
 
     def is_of_kind(self, head: _Head, line: bytes, group_by: str) -> bool:
@@ -184,10 +175,7 @@ class _Asked:
 
     @cached_property
     def _spelled(self) -> bytes:
-        """What a line with the group holds: most others need not be decoded to tell."""
-        group = self.group or ""
-        has_one_spelling = _PLAIN_TEXT.fullmatch(group) and not _NUMBER.match(group)
-        return group.encode() if has_one_spelling else b""
+        return spelling_of(self.group or "")
 
     def finds(self, line: bytes) -> bool:
         """Whether a line holds what is searched for."""
@@ -211,8 +199,8 @@ class _Asked:
 
 def _sum(counts: OutcomeCounts, outcome: str | None = None) -> int:
     """Add up the counts of one outcome, or of all."""
-    names = _COUNTS.values() if outcome is None else [_COUNTS[outcome]]
-    return sum(int(getattr(counts, name)) for name in names)
+    by_outcome = counts.by_outcome()
+    return sum(by_outcome.values()) if outcome is None else by_outcome[outcome]
 
 
 class _Journal:

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
-from synexs_async.missions.grouping import group_of
+from synexs_async.missions.grouping import group_of, spelling_of
+from synexs_async.monitoring.missions import group_field
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
-from synexs_async.storage.progress import read_progress
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
 _CHUNK: Final = 1 << 20
@@ -123,7 +123,7 @@ def _condition(
     run: RunFolder, outcome: str | None, group: str | None
 ) -> tuple[Callable[[dict[str, Any]], bool], list[bytes]]:
     """Return what a record has to fulfil, and bytes that its line has to hold."""
-    path = read_progress(run.path).group_by if group is not None else ""
+    path = (group_field(run.path) or "") if group is not None else ""
     if group is not None and not path:
         raise FolderError(run.path, "its missions are not grouped by anything")
 
@@ -133,7 +133,7 @@ def _condition(
         )
 
     wanted = (text for text in (outcome, group) if text is not None)
-    return fits, [text.encode() for text in wanted if text.isascii() and text.isalnum()]
+    return fits, [spelling_of(text) for text in wanted]
 
 
 @contextmanager

@@ -77,14 +77,11 @@ def _rounded(probability: float) -> float:
 
 
 def _mix(counts: OutcomeCounts, expected: Mapping[str, float]) -> Mix:
-    by_name = {
-        "success": counts.success_count,
-        "failure": counts.failure_count,
-        "aborted": counts.abort_count,
-    }
-    ended = sum(by_name.values())
-    shares = {name: _share(count, ended, expected.get(name)) for name, count in by_name.items()}
-    return Mix(ended + counts.error_count, counts.error_count, shares)
+    ended = counts.by_outcome()
+    errors = ended.pop("error")
+    missions = sum(ended.values())
+    shares = {name: _share(count, missions, expected.get(name)) for name, count in ended.items()}
+    return Mix(missions + errors, errors, shares)
 
 
 def _share(count: int, missions: int, expected: float | None) -> Share:

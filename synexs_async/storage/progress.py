@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,7 @@ from synexs_async.storage.folder import RunFolder
 if TYPE_CHECKING:
     from synexs_async.missions.statistics import Statistics
 
+OUTCOMES: Final = ("success", "failure", "aborted", "error")
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
 
 
@@ -27,6 +28,10 @@ class OutcomeCounts(Struct, frozen=True):
     failure_count: int = 0
     abort_count: int = 0
     error_count: int = 0
+
+    def by_outcome(self) -> dict[str, int]:
+        """Return the counts by what a record's status is."""
+        return dict(zip(OUTCOMES, msgspec.structs.astuple(self), strict=True))
 
 
 def group_counts(statistics: Statistics) -> dict[str, OutcomeCounts]:

@@ -6,7 +6,7 @@ How far those that have ended may be ahead of one that goes on is bounded, so me
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Final, Self
+from typing import Final
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -16,14 +16,14 @@ from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import Raised, read_parts
 from synexs_async.tasks.assignment import Assignment
 from synexs_async.tasks.pool import WorkerPool
-from synexs_async.tasks.simulating import read_in_workers
+from synexs_async.tasks.simulating import PlaceWithWorkers
 from synexs_async.tasks.watermark import Watermark
 
 _WINDOW: Final = 4  # missions that may wait for an earlier one, for each that is going on
 _LARGEST_BLOCK: Final = 256  # missions
 
 
-class AsTasks:
+class AsTasks(PlaceWithWorkers):
     """Carries missions out as tasks, `concurrency` at once; a `Placement`.
 
     The workers of the pool make what a batch needs of them, as that may be slow.
@@ -37,9 +37,8 @@ class AsTasks:
         concurrency: int,
         timeout: float | None,
     ) -> None:
-        self._assignment = assignment
+        super().__init__(assignment, pool)
         self._mission = mission
-        self._pool = pool
         self._concurrency = concurrency
         self._timeout = timeout
         self._next = assignment.first
@@ -55,17 +54,6 @@ class AsTasks:
             for _ in range(min(self._concurrency, missions)):
                 tasks.start_soon(self._serve)
             await self._collect(blocks)
-
-    async def read(self, first: int, lines: list[bytes]) -> Block:
-        """Make the block of committed lines again, in a worker."""
-        return await read_in_workers(self._pool, self._assignment, first, lines)
-
-    async def __aenter__(self) -> Self:
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(self, *raised: object) -> None:
-        await self._pool.__aexit__(*raised)
 
     async def _serve(self) -> None:
         """Carry out one mission after the other."""

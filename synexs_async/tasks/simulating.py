@@ -24,12 +24,38 @@ _MOST_A_CALL: Final = 256  # missions
 _CALLS_AHEAD: Final = 4  # for each call at work, finished ones that may wait for an earlier one
 
 
-class InWorkers:
+class PlaceWithWorkers:
+    """What places have in common whose missions a pool of workers reads again."""
+
+    def __init__(self, assignment: Assignment, pool: WorkerPool) -> None:
+        self._assignment = assignment
+        self._pool = pool
+
+    async def read(self, first: int, lines: list[bytes]) -> Block:
+        """Make the block of committed lines again; JournalDamaged where they are not valid."""
+        made = await self._pool.read(first, lines)
+        columns = len(self._assignment.mission.feature_names)
+        blocks: list[Block] = []
+        for part in made.parts:
+            if isinstance(part, Raised):
+                problem = f"record {part.index} is not valid: {part.sentence}"
+                raise JournalDamaged(self._assignment.layout.file(part.index), None, problem)
+            blocks.append(part.block(columns))
+        return Block.concatenate(blocks)
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self._pool.__aexit__(*raised)
+
+
+class InWorkers(PlaceWithWorkers):
     """Simulates missions in the workers of a pool; a `Placement`."""
 
     def __init__(self, assignment: Assignment, pool: WorkerPool, workers: int) -> None:
-        self._assignment = assignment
-        self._pool = pool
+        super().__init__(assignment, pool)
         self._servers = workers * CALLS_A_WORKER
         self._next = assignment.first
         self._a_call = 1
@@ -43,17 +69,6 @@ class InWorkers:
         async with anyio.create_task_group() as tasks:
             for _ in range(self._servers):
                 tasks.start_soon(self._serve, blocks)
-
-    async def read(self, first: int, lines: list[bytes]) -> Block:
-        """Make the block of committed lines again, in a worker."""
-        return await read_in_workers(self._pool, self._assignment, first, lines)
-
-    async def __aenter__(self) -> Self:
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(self, *raised: object) -> None:
-        await self._pool.__aexit__(*raised)
 
     async def _serve(self, blocks: MemoryObjectSendStream[Block]) -> None:
         """Keep one call at work."""
@@ -104,18 +119,3 @@ class InWorkers:
                 f"mission {index} writes to standard output; what missions write is in the log"
             )
         self._assignment.log.debug(f"mission {index} wrote: {text.rstrip()}")
-
-
-async def read_in_workers(
-    pool: WorkerPool, assignment: Assignment, first: int, lines: list[bytes]
-) -> Block:
-    """Make the block of committed lines again; JournalDamaged where their content is not valid."""
-    made = await pool.read(first, lines)
-    columns = len(assignment.mission.feature_names)
-    blocks: list[Block] = []
-    for part in made.parts:
-        if isinstance(part, Raised):
-            problem = f"record {part.index} is not valid: {part.sentence}"
-            raise JournalDamaged(assignment.layout.file(part.index), None, problem)
-        blocks.append(part.block(columns))
-    return Block.concatenate(blocks)

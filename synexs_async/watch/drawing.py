@@ -12,15 +12,11 @@ from typing import Final
 
 from textual.content import Content
 
+from synexs_async.monitoring.terminal import harmless
+
 Part = tuple[str, str]  # text, style
 
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-
-
-def harmless(text: str) -> str:
-    """Return text with its control characters spelled out: a terminal would take them as orders."""
-    return text.translate(_CONTROLS)
 
 
 def line(

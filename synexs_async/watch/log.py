@@ -16,7 +16,7 @@ from textual.widgets import Footer, RichLog, Static
 from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LogLine, follow_log
 from synexs_async.monitoring.state import RunState
-from synexs_async.watch.drawing import harmless
+from synexs_async.monitoring.terminal import harmless
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _STYLES: Final = {

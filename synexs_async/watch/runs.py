@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 
 from synexs_async.monitoring.changes import Changes
 from synexs_async.monitoring.state import RunState
-from synexs_async.watch.drawing import harmless
+from synexs_async.monitoring.terminal import harmless
 from synexs_async.watch.log import LogScreen
 from synexs_async.watch.panels import PANELS, ROWS_OF_RATE, Panel, Rate, summary
 from synexs_async.watch.reading import Page, Reader
