@@ -230,6 +230,14 @@ class TestCommand:
             read_until(terminal, "\x1b[?1049l")  # off the screen of its own
             assert 0 == process.wait(PATIENCE)
 
+    def test_a_kill_gives_the_terminal_back(self, tmp_path: Path) -> None:
+        """SIGTERM ends it as `q` does, with the exit code of that signal."""
+        with in_terminal("watch", tmp_path) as (process, terminal):
+            read_until(terminal, "waiting")
+            process.terminate()
+            read_until(terminal, "\x1b[?1049l")
+            assert 128 + signal.SIGTERM == process.wait(PATIENCE)
+
     def test_without_a_terminal_it_says_what_to_use(self, command: Command) -> None:
         """In a pipe it refuses in one line."""
         finished = command.run("watch", "runs/seven")

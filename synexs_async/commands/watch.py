@@ -54,5 +54,6 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"watch: needs a terminal; elsewhere, use {other}")
 
     give_way()
-    WatchApp(options.folders).run()
-    return 0
+    app = WatchApp(options.folders)
+    app.run()
+    return app.return_code or 0

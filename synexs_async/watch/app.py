@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,5 +39,8 @@ class WatchApp(App[None]):
         self._roots = roots
 
     def on_mount(self) -> None:
-        """Show the runs."""
+        """Show the runs, until SIGTERM too: the terminal has to be given back as it was."""
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGTERM, partial(self.exit, return_code=128 + signal.SIGTERM)
+        )
         self.push_screen(RunsScreen(self._roots))
