@@ -3,13 +3,16 @@
     python benchmarks/embedding.py [--rounds 5] [--seconds 10] [--rate 100] [--output DIR]
 
 The service is `examples/web_service.py`, a process of its own on uvloop. This process sends it
-requests at a steady rate, each due at its time whether or not those before it were answered, and
-takes for its duration the time from when it was due until its answer was read: what a user waits.
+requests at a steady rate, whether or not those before were answered. A request takes from when it
+would go out, even if it has to wait for a free connection, until the last byte of its answer has
+come, by the clock of the system's network code (SO_TIMESTAMPNS, so on Linux only). This process
+stands for clients elsewhere: the milliseconds that it waits for a core itself, as it shares them
+with the run, before it sends and before it sees an answer, are none of the service's.
 
-In turns it asks how a run stands that has ended, which the service remembers, and for the list of
-all runs, which is read from files in a thread. Both are measured in each round with nothing else
-to do, and beside a run that has written its first batches. Shown are the medians over the rounds,
-and of the differences in a round.
+In turns it asks how one run stands, for the list of all runs, and for that of the dashboard that
+is mounted in the service, which reads the folders in a thread, once a second at most. Each is
+measured in each round with nothing else to do, and beside a run that has written its first batches.
+Shown are the medians over the rounds, and of the differences in a round.
 """
 
 from __future__ import annotations
@@ -20,26 +23,34 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from itertools import cycle
 from pathlib import Path
+from socket import CMSG_SPACE, SOL_SOCKET, create_connection
 from statistics import median, quantiles
-from time import perf_counter
+from struct import Struct
+from time import perf_counter, time
 from typing import Any, Final
 
 import anyio
 import httpx
-from anyio.abc import SocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
 from measuring import scratch_folder, show_table
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _SERVICE: Final = _ROOT / "examples" / "web_service.py"
 _ENDED: Final = "ended"
-_PATHS: Final = {f"/runs/{_ENDED}": "from memory", "/runs": "from files in a thread"}
+_PATHS: Final = {
+    f"/runs/{_ENDED}": "How one run stands",
+    "/runs": "All runs",
+    "/dashboard/api/runs": "All runs, by the dashboard",
+}
 _ENDLESS: Final = 1_000_000_000
 _PAUSE: Final = 0.05
 _CONNECTIONS: Final = 8
+_NO_IDLE_CONNECTIONS: Final = httpx.Limits(max_keepalive_connections=0)  # they end while we measure
+_MOST: Final = 1 << 20  # bytes of an answer
+_SO_TIMESTAMPNS: Final = 35  # of Linux's asm-generic/socket.h; Python has no name for it
+_TIMESPEC: Final = Struct("@qq")
 
 Figures = tuple[float, ...]  # p50, p99 and the longest, in ms
 
@@ -67,7 +78,7 @@ def main() -> None:
             for pair in zip(without, with_run, strict=True)
         ]
         show_table(
-            f"Answers {answered}, in ms ({options.rate:g} requests/s, {rate:,.0f} missions/s)",
+            f"{answered}, in ms (run: {rate:,.0f} missions/s)",
             ("the service", "p50", "p99", "longest"),
             [
                 ["alone", *_medians(without)],
@@ -84,7 +95,7 @@ async def measure(
     alone: list[list[Figures]] = []
     beside: list[list[Figures]] = []
     rates: list[float] = []
-    async with httpx.AsyncClient(base_url=address) as client:
+    async with httpx.AsyncClient(base_url=address, limits=_NO_IDLE_CONNECTIONS) as client:
         await client.post("/runs", json={"name": _ENDED, "missions": 10})
         await told(client, _ENDED, lambda progress: progress["status"] != "running")
         await send_requests(client, 1.0, load[1])  # what is made at the first request is there then
@@ -109,45 +120,54 @@ async def send_requests(client: httpx.AsyncClient, seconds: float, rate: float) 
     durations: dict[str, list[float]] = {path: [] for path in _PATHS}
     put_back, free = anyio.create_memory_object_stream[Connection](_CONNECTIONS)
 
-    async def ask(path: str, due: float) -> None:
+    async def ask(path: str) -> None:
+        asked = time()
         connection = await free.receive()
-        await connection.get(path)
-        durations[path].append(1000 * (perf_counter() - due))
+        durations[path].append(1000 * (await connection.get(path) - asked))
         put_back.send_nowait(connection)
 
     async with AsyncExitStack() as stack, put_back, free, anyio.create_task_group() as tasks:
         for _ in range(_CONNECTIONS):
-            put_back.send_nowait(await stack.enter_async_context(connected(client.base_url)))
+            put_back.send_nowait(
+                await stack.enter_async_context(aclosing(Connection(client.base_url)))
+            )
         started = perf_counter()
         for number, path in zip(range(int(seconds * rate)), cycle(_PATHS)):
-            due = started + number / rate
-            await anyio.sleep(max(due - perf_counter(), 0))
-            tasks.start_soon(ask, path, due)
+            await anyio.sleep(max(started + number / rate - perf_counter(), 0))
+            tasks.start_soon(ask, path)
     return [_summary(taken) for taken in durations.values()]
 
 
 class Connection:
-    """Asks over one connection, and takes little of the cores that it measures."""
+    """Asks over one connection, and learns from the system when the answer came."""
 
-    def __init__(self, stream: SocketStream) -> None:
-        self._stream = stream
-        self._answers = BufferedByteReceiveStream(stream)
+    def __init__(self, url: httpx.URL) -> None:
+        assert url.port
+        self._socket = create_connection((url.host, url.port))
+        self._socket.setblocking(False)
+        self._socket.setsockopt(SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
-    async def get(self, path: str) -> bytes:
-        """Return what the service answers."""
-        await self._stream.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        head = await self._answers.receive_until(b"\r\n\r\n", 10_000)
-        length = re.search(rb"content-length: (\d+)", head)
-        assert length
-        return await self._answers.receive_exactly(int(length[1]))
+    async def get(self, path: str) -> float:
+        """Ask, and return when the last byte of the answer came, in seconds since 1970."""
+        self._socket.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = b""
+        while True:
+            await anyio.wait_readable(self._socket)
+            part, ancillary, _, _ = self._socket.recvmsg(_MOST, CMSG_SPACE(_TIMESPEC.size))
+            answer += part
+            assert part
+            if _is_whole(answer):
+                seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+                return float(seconds + nanoseconds / 1e9)
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        self._socket.close()
 
 
-@asynccontextmanager
-async def connected(url: httpx.URL) -> AsyncIterator[Connection]:
-    """Connect to the service."""
-    assert url.port
-    async with await anyio.connect_tcp(url.host, url.port) as stream:
-        yield Connection(stream)
+def _is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    return bool(end) and len(body) == int(head.lower().split(b"content-length: ")[1].split()[0])
 
 
 @asynccontextmanager

@@ -14,6 +14,9 @@ and http://localhost:8000/dashboard/ shows them in a browser.
 A run's name is its folder under the root, and the folders are all that the service remembers: it
 may be stopped at any moment (Ctrl-C stops its runs in order), and a run that is asked for again
 goes on. What to run is the service's own choice, not the request's: a mission kind is code.
+
+Answers are made from memory. One task looks at the folders now and then: beside a run at full speed
+a thread that reads files waits for Python's lock at each of its system calls.
 """
 
 import re
@@ -47,13 +50,13 @@ from synexs_async import (
     UsageError,
     find_runs,
     open_run,
-    read_state,
 )
 from synexs_async.dashboard import dashboard_app
 from synexs_async.dashboard.stream import Streams
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SECONDS_FOR_SLOW_CLIENTS = 5
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,7 +94,24 @@ class Runs:
         self._at_once = at_once
         self._free = anyio.Semaphore(at_once)
         self._live: dict[str, LiveRun] = {}
-        self._ended: dict[str, Standing] = {}  # read once: a thread waits long beside a run
+        self._found: dict[str, Standing] = {}
+        self._looking = anyio.Lock()
+
+    async def keep_looking(self) -> None:
+        """Look at the folders now and then, as other programs run there too."""
+        while True:
+            began = anyio.current_time()
+            await self.look()
+            took = anyio.current_time() - began
+            await anyio.sleep(max(SECONDS_BETWEEN_LOOKS, 20 * took))  # however many there are
+
+    async def look(self) -> None:
+        """Find out how the runs stand by their folders."""
+        async with self._looking:  # what was seen later is not overwritten by what was earlier
+            states = await anyio.to_thread.run_sync(find_runs, self.root)
+            self._found = {
+                state.name: Standing(state.name, state.status, state.progress) for state in states
+            }
 
     async def go_on(
         self, order: Order, *, task_status: TaskStatus[Standing] = anyio.TASK_STATUS_IGNORED
@@ -114,13 +134,14 @@ class Runs:
             async with open_run(config) as live:
                 begun = True
                 self._live[order.name] = live
-                self._ended.pop(order.name, None)
                 task_status.started(Standing(order.name, "running", live.progress))
         except RunFailed:
             if not begun:
                 raise
         finally:
             if begun:
+                with anyio.CancelScope(shield=True):
+                    await self.look()
                 del self._live[order.name]
             self._free.release()
 
@@ -136,25 +157,17 @@ class Runs:
         for live in self._live.values():
             live.stop()
 
-    async def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> Standing:
         """Tell how a run stands; of one that has ended, how it did."""
         if name in self._live:
             return Standing(name, "running", self._live[name].progress)
-        if name in self._ended:
-            return self._ended[name]
-        try:
-            state = await anyio.to_thread.run_sync(read_state, self.folder(name))
-        except FolderError:
-            raise HTTPException(404, f"there is no run {name!r}") from None
-        standing = Standing(name, state.status, state.progress)
-        if state.has_ended and name not in self._live:
-            self._ended[name] = standing
-        return standing
+        if name not in self._found:
+            raise HTTPException(404, f"there is no run {name!r}")
+        return self._found[name]
 
-    async def all(self) -> list[Standing]:
-        """Tell how each run stands, those that told something last first."""
-        states = await anyio.to_thread.run_sync(find_runs, self.root)
-        return [Standing(state.name, state.status, state.progress) for state in states]
+    def all(self) -> list[Standing]:
+        """Tell how each run stands, first those that go on here, then by when they told last."""
+        return [self.standing(name) for name in {**self._live, **self._found}]
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run; no name leads out of the root."""
@@ -169,6 +182,8 @@ def make_app(runs: Runs) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, TaskGroup]]:
         async with anyio.create_task_group() as tasks:
+            await runs.look()
+            tasks.start_soon(runs.keep_looking)
             yield {"tasks": tasks}
             tasks.cancel_scope.cancel()
 
@@ -178,15 +193,15 @@ def make_app(runs: Runs) -> Starlette:
         return Json(begun, 201, {"Location": f"/runs/{order.name}"})
 
     async def list_runs(_: Request) -> Response:
-        return Json(await runs.all())
+        return Json(runs.all())
 
     async def tell(request: Request) -> Response:
-        return Json(await runs.standing(request.path_params["name"]))
+        return Json(runs.standing(request.path_params["name"]))
 
     async def stop(request: Request) -> Response:
         name = request.path_params["name"]
         runs.live(name).stop()
-        return Json(await runs.standing(name), 202)
+        return Json(runs.standing(name), 202)
 
     async def follow(request: Request) -> Response:
         live = runs.live(request.path_params["name"])
