@@ -23,7 +23,7 @@ from synexs_async.missions.grouping import OTHER_GROUPS, group_of, spelling_of
 from synexs_async.monitoring.following import follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
-from synexs_async.storage.progress import OUTCOMES, OutcomeCounts, Progress, read_progress
+from synexs_async.storage.progress import OUTCOMES, OutcomeCounts, Progress, told_progress
 
 _TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
 _FILES_A_LOOK: Final = 64
@@ -126,7 +126,7 @@ def group_field(folder: str | os.PathLike[str]) -> str | None:
     """
     run_folder = RunFolder(Path(folder))
     is_team_mission = read_run_file(run_folder).identity.mission == "team"
-    return _field(_progress(run_folder), is_team_mission=is_team_mission)
+    return _field(told_progress(run_folder.path), is_team_mission=is_team_mission)
 
 
 def _field(progress: Progress | None, *, is_team_mission: bool) -> str | None:
@@ -135,13 +135,6 @@ def _field(progress: Progress | None, *, is_team_mission: bool) -> str | None:
     if is_team_mission:
         return _TEAM
     return None if progress is None else ""
-
-
-def _progress(folder: RunFolder) -> Progress | None:
-    try:
-        return read_progress(folder.path)
-    except FolderError:
-        return None  # it has not begun to tell, or a full disk cut it short
 
 
 class _Head(Struct, gc=False):
@@ -229,7 +222,7 @@ class _Journal:
         """Pass over the records that are there, and return the last ones."""
         if not self._finds_run():
             return []
-        progress = _progress(self._folder)
+        progress = told_progress(self._folder.path)
         group_by = self._group_by(progress) or ""
         self._go_to_end(progress)
         told, there_are = self._asked.total(progress)
@@ -252,7 +245,8 @@ class _Journal:
         """Return records that are new, not too many at once; None where nothing is."""
         if not self._finds_run():
             return None
-        group_by = self._group_by(None if self._asked.group is None else _progress(self._folder))
+        has_group = self._asked.group is not None
+        group_by = self._group_by(told_progress(self._folder.path) if has_group else None)
         if group_by is None:
             return None
         found: list[JsonRecord] = []

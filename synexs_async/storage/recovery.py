@@ -34,7 +34,7 @@ from synexs_async.storage.journal import (
     read_lines,
 )
 from synexs_async.storage.ledger import Entry, Ledger
-from synexs_async.storage.progress import Progress, read_progress, timestamp
+from synexs_async.storage.progress import Progress, timestamp, told_progress
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
     ]
     if recovery.temporaries:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
-    recovery.last_progress = _read_progress(layout)
+    recovery.last_progress = told_progress(layout.folder.path)
     recovery.complete = _is_complete(layout, recovery, total)
     if checkpoint.dataset_sha256 and not recovery.complete:
         recovery.checkpoint = msgspec.structs.replace(
@@ -302,13 +302,6 @@ def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:
             or (short_batch.exists() and short_batch.stat().st_size == checkpoint.last_batch_size)
         )
     )
-
-
-def _read_progress(layout: Layout) -> Progress | None:
-    try:
-        return read_progress(layout.folder.path)
-    except FolderError:
-        return None
 
 
 def _damage(layout: Layout, first: int, end: int) -> JournalDamaged:
