@@ -8,10 +8,11 @@ import stat
 import sys
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import msgspec
 
@@ -21,8 +22,9 @@ from synexs_async.errors import FolderError, UsageError, leaves_of
 from synexs_async.monitoring.terminal import harmless_lines
 
 if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream
+
     from synexs_async.monitoring.log import LogLine
-    from synexs_async.monitoring.missions import JsonRecord
 
 _INTERRUPTED: Final = 130
 _COLOURS: Final = {
@@ -116,9 +118,9 @@ def _tail(options: Namespace) -> int:
     tail = _missions(options, pattern) if options.missions else _log(options, pattern)
     if follows:
         give_way()
-        _follow(tail.follow())
+        _follow(tail.follow(last=options.count, keep=options.keep), tail.show)
     else:
-        sys.stdout.writelines(f"{line}\n" for line in tail.last())
+        sys.stdout.writelines(f"{tail.show(line)}\n" for line in tail.last(count=options.count))
     return 0
 
 
@@ -137,67 +139,67 @@ def _checked(options: Namespace) -> re.Pattern[str] | None:
         raise UsageError(f"--grep: {options.grep!r} is no regular expression: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    """What to print: the last lines, or those and what follows."""
+class _Tail(NamedTuple):
+    """What gives the last lines, what gives those and those that follow, and how one is shown."""
 
-    last: Callable[[], Iterable[str]]
-    follow: Callable[[], AsyncGenerator[str, None]]
+    last: Callable[..., Iterable[Any]]
+    follow: Callable[..., AsyncGenerator[Any, None]]
+    show: Callable[[Any], str]
 
 
 def _log(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
     from synexs_async.monitoring.log import follow_log, last_log_lines
 
-    show = _Terminal.of_stdout().show
+    terminal = _Terminal.of_stdout()
 
-    def text(line: LogLine) -> str:
-        return _json(line) if options.json else show(line.text, line.level)
+    def show(line: LogLine) -> str:
+        if options.json:
+            return terminal.show(msgspec.json.encode(line).decode())
+        return terminal.show(line.text, line.level)
 
-    folder, level = options.folder, options.level or "TRACE"
-
-    def last() -> Iterable[str]:
-        return map(text, last_log_lines(folder, options.count, level=level, pattern=pattern))
-
-    async def follow() -> AsyncGenerator[str, None]:
-        asked = {"last": options.count, "level": level, "pattern": pattern, "keep": options.keep}
-        async with aclosing(follow_log(folder, **asked)) as lines:
-            async for line in lines:
-                yield text(line)
-
-    return _Tail(last, follow)
+    asked: dict[str, Any] = {"level": options.level or "TRACE", "pattern": pattern}
+    return _Tail(
+        partial(last_log_lines, options.folder, **asked),
+        partial(follow_log, options.folder, **asked),
+        show,
+    )
 
 
 def _missions(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
-    from synexs_async.monitoring.missions import follow_missions, group_field, last_missions
-    from synexs_async.monitoring.telling import mission_line
+    from synexs_async.monitoring.missions import (
+        AskedMissions,
+        follow_lines,
+        group_field,
+        last_lines,
+    )
+    from synexs_async.monitoring.telling import mission_teller
 
-    show = _Terminal.of_stdout().show
-    folder = options.folder
-    asked = {"outcome": options.outcome, "group": options.group, "pattern": pattern}
+    terminal = _Terminal.of_stdout()
     group_by: str | None = None
+    tell = mission_teller("")
 
-    def text(record: JsonRecord) -> str:
-        nonlocal group_by
-        if options.json:
-            return _json(record)
-        if group_by is None:
-            group_by = group_field(folder)
-        number, status, rest = mission_line(record, group_by or "")
-        return f"{number}  {show(status, status.rstrip())}  {show(rest)}".rstrip()
+    def show(line: bytes) -> str:
+        nonlocal group_by, tell
+        if group_by is None and (group_by := group_field(options.folder)):
+            tell = mission_teller(group_by)
+        number, status, rest = tell(line)
+        return f"{number}  {terminal.show(status, status.rstrip())}  {rest}".rstrip()
 
-    def last() -> Iterable[str]:
-        return map(text, last_missions(folder, options.count, **asked))
+    def show_whole(line: bytes) -> str:
+        return terminal.show(line.decode())
 
-    async def follow() -> AsyncGenerator[str, None]:
-        records = follow_missions(folder, last=options.count, keep=options.keep, **asked)
-        async with aclosing(records):
-            async for record in records:
-                yield text(record)
+    asked: dict[str, Any] = {
+        "make": show_whole if options.json else show,
+        "asked": AskedMissions(options.outcome, options.group, pattern),
+    }
+    return _Tail(
+        partial(last_lines, options.folder, **asked),
+        partial(follow_lines, options.folder, **asked),
+        str,
+    )
 
-    return _Tail(last, follow)
 
-
-def _follow(lines: AsyncGenerator[str, None]) -> None:
+def _follow(lines: AsyncGenerator[Any, None], text: Callable[[Any], str]) -> None:
     """Print lines as they come, until there are no more or nobody reads them."""
     import anyio
 
@@ -205,15 +207,27 @@ def _follow(lines: AsyncGenerator[str, None]) -> None:
         async with anyio.create_task_group() as tasks:
             if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
                 tasks.start_soon(_leave_with_reader)
-            async with aclosing(lines):
+            printed, shown = anyio.create_memory_object_stream[None](1)
+            tasks.start_soon(_flush, shown)
+            async with aclosing(lines), printed:
                 async for line in lines:
-                    print(line, flush=True)
+                    print(text(line))
+                    with suppress(anyio.WouldBlock):
+                        printed.send_nowait(None)
+            sys.stdout.flush()
             tasks.cancel_scope.cancel()
 
     try:
         anyio.run(show)
     except* (UsageError, OSError) as group:
         raise next(leaves_of(group)) from None
+
+
+async def _flush(printed: MemoryObjectReceiveStream[None]) -> None:
+    """Flush what was printed whenever the loop gets to it: lines that came together, together."""
+    async with printed:
+        async for _ in printed:
+            sys.stdout.flush()
 
 
 async def _leave_with_reader() -> None:
@@ -244,7 +258,3 @@ class _Terminal:
         if self.has_colours and kind in _COLOURS:
             return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m"
         return text
-
-
-def _json(value: LogLine | JsonRecord) -> str:
-    return msgspec.json.encode(value).decode()

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,8 +17,9 @@ from synexs_async.storage.folder import RunFolder, holds_run
 from synexs_async.storage.following import Ending
 
 QUIET: Final = 0.1  # seconds without anything new, after which nothing more is under way
-_PACE: Final = 0.3  # seconds between looks at what grows: each costs the run something
-_MANY: Final = 500  # lines or records that were new at one look
+_PACE: Final = 0.5  # seconds between looks at what grows: each costs the run something
+_MANY: Final = 500  # lines or records: what is held at a time, where there is more
+_LONGEST_LOOK: Final = 0.2  # seconds
 _LONGEST_WAIT: Final = 1.0  # seconds: nobody is told of a process that was killed
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ async def follow(
         folder: the run's folder; while it holds no run, one is waited for.
         part: the folder in it that is looked at.
         reader: what `look` reads with; closed at the end.
-        look: returns what is new, not too much of it at once; None where nothing is.
+        look: returns what is new, not too much of it at once; None where nothing is. What is
+            passed over, as nobody asked for it, is new too.
         keep: go on when the run has ended.
 
     Raises:
@@ -62,17 +64,17 @@ async def follow(
         with Changes(folder.path, part) as changes:
             while True:
                 began = monotonic()
-                found, is_over = await anyio.to_thread.run_sync(
+                found = await anyio.to_thread.run_sync(
                     rounds.look, abandon_on_cancel=True, limiter=thread
                 )
-                if found is not None:
-                    for item in found:
-                        yield item
+                for item in found.items:
+                    yield item
+                if found.is_new:
                     heard, over_since = monotonic(), None
-                    if len(found) < _MANY:  # else it lags, and goes on at once
+                    if found.is_all:
                         await anyio.sleep(_PACE)
                     continue
-                if keep or not is_over:
+                if keep or not found.is_over:
                     over_since = None
                 elif over_since is None:
                     over_since = monotonic()
@@ -82,6 +84,15 @@ async def follow(
                 await changes.wait(_LONGEST_WAIT if is_calm else QUIET)
     finally:
         rounds.leave()
+
+
+class _Found(NamedTuple, Generic[T]):
+    """What was found at a look: whether anything is new, is all of that, and the run has ended."""
+
+    items: list[T]
+    is_new: bool
+    is_all: bool
+    is_over: bool
 
 
 class _Rounds(Generic[T]):
@@ -97,21 +108,34 @@ class _Rounds(Generic[T]):
         self._looking = Lock()
         self._is_left = False
 
-    def look(self) -> tuple[Sequence[T] | None, bool]:
-        """Return what is new, and, where nothing is, whether the run has ended."""
+    def look(self) -> _Found[T]:
+        """Find what is new, as far as it can be held, and, where nothing is, if the run is over."""
         try:
             with self._looking:
                 if self._is_left:
-                    return None, True
+                    return _Found([], False, True, True)
                 if self._ending is None and holds_run(self._folder):
                     self._ending = Ending(self._folder)
-                found = self._look()
+                items, is_new, is_all = self._drain()
         except OSError as error:
             raise FolderError(self._folder.path, f"can't be read: {error.strerror}") from error
         finally:
             if self._is_left:
                 self._reader.close()
-        return found, found is None and self._ending is not None and self._ending.is_reached()
+        is_over = not is_new and self._ending is not None and self._ending.is_reached()
+        return _Found(items, is_new, is_all, is_over)
+
+    def _drain(self) -> tuple[list[T], bool, bool]:
+        items: list[T] = []
+        is_new = False
+        deadline = monotonic() + _LONGEST_LOOK
+        while len(items) < _MANY and monotonic() < deadline and not self._is_left:
+            found = self._look()
+            if found is None:
+                return items, is_new, True
+            items += found
+            is_new = True
+        return items, is_new, False
 
     def leave(self) -> None:
         """Look no more; a look that is under way closes what it reads with."""

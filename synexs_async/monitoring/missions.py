@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +29,7 @@ _TEAM: Final = "environment.difficulty"  # also in runs that were begun before k
 _FILES_A_LOOK: Final = 64
 
 JsonRecord = dict[str, Any]
+T = TypeVar("T")
 
 
 def last_missions(
@@ -57,13 +58,7 @@ def last_missions(
         FolderError: the folder holds no run, or its missions have no groups.
         JournalDamaged: a line is not the record that belongs there.
     """
-    run_folder = RunFolder(Path(folder))
-    with closing(_Journal(run_folder, _Asked(outcome, group, pattern))) as journal:
-        read_run_file(run_folder)
-        try:
-            return journal.last(count)
-        except OSError as error:
-            raise FolderError(run_folder.path, f"can't be read: {error.strerror}") from error
+    return last_lines(folder, count, _decode, AskedMissions(outcome, group, pattern))
 
 
 async def follow_missions(
@@ -100,13 +95,46 @@ async def follow_missions(
             no groups.
         JournalDamaged: a line is not the record that belongs there.
     """
+    asked = AskedMissions(outcome, group, pattern)
+    following = follow_lines(folder, _decode, asked, start=start, last=last, keep=keep)
+    async with aclosing(following) as records:
+        async for record in records:
+            yield record
+
+
+def last_lines(
+    folder: str | os.PathLike[str], count: int, make: Callable[[bytes], T], asked: AskedMissions
+) -> list[T]:
+    """Do what `last_missions` does, with what `make` makes of a line, which it may refuse.
+
+    By raising msgspec.DecodeError.
+    """
+    run_folder = RunFolder(Path(folder))
+    with closing(_Journal(run_folder, asked, make)) as journal:
+        read_run_file(run_folder)
+        try:
+            return journal.last(count)
+        except OSError as error:
+            raise FolderError(run_folder.path, f"can't be read: {error.strerror}") from error
+
+
+async def follow_lines(
+    folder: str | os.PathLike[str],
+    make: Callable[[bytes], T],
+    asked: AskedMissions,
+    *,
+    start: int | None = None,
+    last: int = 0,
+    keep: bool = False,
+) -> AsyncGenerator[T, None]:
+    """Do what `follow_missions` does, with what `make` makes of a line, as in `last_lines`."""
     if start is not None and start < 0:
         raise ConfigError("start", start, "a mission's number, 0 or more")
     run_folder = RunFolder(Path(folder))
-    journal = _Journal(run_folder, _Asked(outcome, group, pattern), start or 0)
+    journal = _Journal(run_folder, asked, make, start or 0)
     has_begun = start is not None
 
-    def look() -> list[JsonRecord] | None:
+    def look() -> list[T] | None:
         nonlocal has_begun
         if has_begun:
             return journal.read()
@@ -114,9 +142,9 @@ async def follow_missions(
         return journal.last(last)
 
     following = follow(run_folder, run_folder.missions, journal, look, keep=keep)
-    async with aclosing(following) as records:
-        async for record in records:
-            yield record
+    async with aclosing(following) as made:
+        async for thing in made:
+            yield thing
 
 
 def group_field(folder: str | os.PathLike[str]) -> str | None:
@@ -147,7 +175,7 @@ _decode: Final = msgspec.json.Decoder(JsonRecord).decode
 
 
 @dataclass(frozen=True)
-class _Asked:
+class AskedMissions:
     """Which records are wanted."""
 
     outcome: str | None
@@ -196,12 +224,19 @@ def _sum(counts: OutcomeCounts, outcome: str | None = None) -> int:
     return sum(by_outcome.values()) if outcome is None else by_outcome[outcome]
 
 
-class _Journal:
+class _Journal(Generic[T]):
     """Reads the journal of the run that a folder holds, and of those that come after it."""
 
-    def __init__(self, folder: RunFolder, asked: _Asked, start: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        asked: AskedMissions,
+        make: Callable[[bytes], T],
+        start: int = 0,
+    ) -> None:
         self._folder = folder
         self._asked = asked
+        self._make = make
         self._start = start  # the first record that is wanted
         self._next = 0  # the record that `_file` goes on with
         self._file: GrowingFile | None = None
@@ -218,7 +253,7 @@ class _Journal:
         """Give the file back."""
         self._leave_file()
 
-    def last(self, count: int) -> list[JsonRecord]:
+    def last(self, count: int) -> list[T]:
         """Pass over the records that are there, and return the last ones."""
         if not self._finds_run():
             return []
@@ -226,7 +261,7 @@ class _Journal:
         group_by = self._group_by(progress) or ""
         self._go_to_end(progress)
         told, there_are = self._asked.total(progress)
-        found: list[JsonRecord] = []
+        found: list[T] = []
         records = self._records_before() if count else iter(())
         for head, line in records:
             is_told = head.mission_number < told
@@ -236,12 +271,12 @@ class _Journal:
                 if self._asked.is_of_kind(head, line, group_by):
                     there_are -= is_told
                     if self._asked.finds(line):
-                        found.append(_decode(line))
+                        found.append(self._make(line))
             if len(found) == count:
                 break
         return found[::-1]
 
-    def read(self) -> list[JsonRecord] | None:
+    def read(self) -> list[T] | None:
         """Return records that are new, not too many at once; None where nothing is."""
         if not self._finds_run():
             return None
@@ -249,7 +284,7 @@ class _Journal:
         group_by = self._group_by(told_progress(self._folder.path) if has_group else None)
         if group_by is None:
             return None
-        found: list[JsonRecord] = []
+        found: list[T] = []
         for files in range(_FILES_A_LOOK):
             content = self._peek()
             if self._file is None or not content:
@@ -262,7 +297,7 @@ class _Journal:
                 self._next += 1
                 with self._reading(head.mission_number):
                     if self._asked.is_of_kind(head, line, group_by) and self._asked.finds(line):
-                        found.append(_decode(line))
+                        found.append(self._make(line))
             self._file.advance(content)
             if self._next % self._missions_per_file:
                 break
