@@ -112,6 +112,7 @@ def test_pages_together_hold_each_mission_once(
         found = list(pages(folder, **conditions))
     assert expected == [record for page in found for record in page.missions]
     assert all(len(page.missions) <= limit for page in found)
+    assert len(planned) == sum(page.searched for page in found)
 
 
 @settings(max_examples=25, deadline=None)
@@ -166,7 +167,7 @@ def test_a_kind_without_groups_can_t_be_searched_by_group() -> None:
         write_progress(RunFolder(folder).progress, replace(told, group_by=""))
         run_file = RunFolder(folder).run_file
         run_file.write_text(run_file.read_text().replace('"team"', '"coin"'))
-        with pytest.raises(FolderError, match="not grouped"):
+        with pytest.raises(FolderError, match="names no field that its missions"):
             find_missions(folder, group="low")
 
 

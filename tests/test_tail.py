@@ -32,6 +32,7 @@ from synexs_async import (
     JournalDamaged,
     LogLine,
     RunConfig,
+    find_missions,
     follow_log,
     follow_missions,
     last_log_lines,
@@ -325,12 +326,12 @@ class TestTheEnd:
         lines = (folder / "missions" / "mission_000000000.jsonl").read_text().splitlines()
         records = [json.loads(line) for line in lines]
         for outcome in (None, "success", "failure", "aborted", "error"):
-            for group in (None, "easy", "hard", "none such"):
+            for group in (None, "easy", "hard", "none such", ""):
                 expected = [
                     record
                     for record in records
                     if outcome in (None, record["status"])
-                    and group in (None, record.get("environment", {}).get("difficulty"))
+                    and group in (None, record.get("environment", {}).get("difficulty", ""))
                 ]
                 assert expected[-7:] == last_missions(folder, 7, outcome=outcome, group=group)
 
@@ -355,6 +356,24 @@ class TestTheEnd:
         anyio.run(run, RunConfig(missions=3, output=tmp_path, mission=Quick()))
         with pytest.raises(FolderError, match="names no field that its missions are grouped by"):
             last_missions(tmp_path, 1, group="hard")
+
+
+def test_counts_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    """By the functions too, before anything is read."""
+
+    async def follow(lines: AsyncGenerator[Any, None]) -> None:
+        await anext(lines)
+
+    for read in (
+        lambda: last_missions(tmp_path, -1),
+        lambda: last_log_lines(tmp_path, -1),
+        lambda: anyio.run(follow, follow_missions(tmp_path, last=-1)),
+        lambda: anyio.run(follow, follow_log(tmp_path, last=-1)),
+        lambda: find_missions(tmp_path, limit=0),
+        lambda: find_missions(tmp_path, outcome="sucess"),
+    ):
+        with pytest.raises(ConfigError, match="expected"):
+            read()
 
 
 class TestCommand:
@@ -385,7 +404,7 @@ class TestCommand:
         folder = begun_run(tmp_path)
         team = missions_with_errors(0, 2, [1]).lines
         others = [
-            {"mission_id": "", "mission_number": 2, "status": "air"},
+            {"mission_id": "", "mission_number": 2, "status": "air", "error": "a\nb \x9b"},
             {
                 "mission_id": "",
                 "mission_number": 3,
@@ -417,7 +436,7 @@ class TestCommand:
                 f"mean_confidence {metrics['mean_confidence']:.4g}"
             ),
             "1 error ValueError",
-            "2 air",
+            r"2 air a\x0ab \x9b",
             "3 success 2.50 s return 17 length 17",
             f'4 aborted 0.00 s result "{"x" * 59}…',
         ] == [" ".join(line.split()) for line in shown.stdout.splitlines()]
@@ -475,6 +494,7 @@ class TestCommand:
             (["{}/none"], "none: no run yet; add -f to wait for one"),
             (["{}/files", "-f"], "files: holds no run: there is no run.json in it"),
             (["{}/files/file"], "file: is a file; name a run's folder"),
+            (["{}/" + "long" * 100], "can't be read: File name too long"),
             (["{}/run", "--grep", "("], "--grep: '(' is no regular expression: missing )"),
             (["{}/run", "--outcome", "error"], "--outcome: is for missions; add --missions"),
             (["{}/run", "--difficulty", "hard"], "--difficulty: is for missions; add --missions"),

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from synexs_async.errors import ConfigError, FolderError
-from synexs_async.monitoring.following import QUIET, follow
+from synexs_async.monitoring.following import QUIET, check_count, follow
 from synexs_async.monitoring.log_files import LogFiles
 from synexs_async.storage.folder import RunFolder, read_run_file
 
@@ -71,9 +71,10 @@ def last_log_lines(
         pattern: what is searched for in a line's text.
 
     Raises:
-        ConfigError: there is no such level.
+        ConfigError: there is no such level, or the count is below 0.
         FolderError: the folder holds no run.
     """
+    check_count("count", count)
     run_folder = RunFolder(Path(folder))
     with closing(_Log(run_folder, _Asked(level, pattern))) as log:
         read_run_file(run_folder)
@@ -105,9 +106,10 @@ async def follow_log(
         keep: stay when the run has ended, and follow it when it is resumed.
 
     Raises:
-        ConfigError: there is no such level.
+        ConfigError: there is no such level, or `last` is below 0.
         FolderError: the folder is not a run's, and not free to become one's.
     """
+    check_count("last", last or 0)
     run_folder = RunFolder(Path(folder))
     log = _Log(run_folder, _Asked(level, pattern))
     has_begun = last is None

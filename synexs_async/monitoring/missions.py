@@ -20,12 +20,13 @@ from msgspec import Struct
 
 from synexs_async.errors import ConfigError, FolderError, JournalDamaged
 from synexs_async.missions.grouping import OTHER_GROUPS, group_of, spelling_of
-from synexs_async.monitoring.following import follow
+from synexs_async.monitoring.following import check_count, follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 from synexs_async.storage.progress import OUTCOMES, OutcomeCounts, Progress, told_progress
 
 _TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
+_NO_GROUPS: Final = "the run's mission kind names no field that its missions are grouped by"
 _FILES_A_LOOK: Final = 64
 
 JsonRecord = dict[str, Any]
@@ -54,7 +55,7 @@ def last_missions(
         pattern: what is searched for in the journal's line.
 
     Raises:
-        ConfigError: there is no such outcome.
+        ConfigError: there is no such outcome, or the count is below 0.
         FolderError: the folder holds no run, or its missions have no groups.
         JournalDamaged: a line is not the record that belongs there.
     """
@@ -90,7 +91,7 @@ async def follow_missions(
             by another run, that one's records follow, from its first on.
 
     Raises:
-        ConfigError: there is no such outcome, or no such mission to start with.
+        ConfigError: there is no such outcome, no such mission to start with, or `last` is below 0.
         FolderError: the folder is not a run's, and not free to become one's; or its missions have
             no groups.
         JournalDamaged: a line is not the record that belongs there.
@@ -105,13 +106,14 @@ async def follow_missions(
 def last_lines(
     folder: str | os.PathLike[str], count: int, make: Callable[[bytes], T], asked: AskedMissions
 ) -> list[T]:
-    """Do what `last_missions` does, with what `make` makes of a line, which it may refuse.
+    """Do what `last_missions` does, with what `make` makes of a line.
 
-    By raising msgspec.DecodeError.
+    It may refuse one by raising msgspec.DecodeError.
     """
+    check_count("count", count)
     run_folder = RunFolder(Path(folder))
     with closing(_Journal(run_folder, asked, make)) as journal:
-        read_run_file(run_folder)
+        asked.group_by(run_folder)
         try:
             return journal.last(count)
         except OSError as error:
@@ -130,6 +132,7 @@ async def follow_lines(
     """Do what `follow_missions` does, with what `make` makes of a line, as in `last_lines`."""
     if start is not None and start < 0:
         raise ConfigError("start", start, "a mission's number, 0 or more")
+    check_count("last", last)
     run_folder = RunFolder(Path(folder))
     journal = _Journal(run_folder, asked, make, start or 0)
     has_begun = start is not None
@@ -180,23 +183,43 @@ class AskedMissions:
 
     outcome: str | None
     group: str | None
-    pattern: re.Pattern[str] | None
+    pattern: re.Pattern[str] | None = None
 
     def __post_init__(self) -> None:
         if self.outcome is not None and self.outcome not in OUTCOMES:
             raise ConfigError("outcome", self.outcome, f"one of {', '.join(OUTCOMES)}")
 
-    def is_of_kind(self, head: _Head, line: bytes, group_by: str) -> bool:
+    def group_by(self, folder: RunFolder) -> str:
+        """Return the field that holds the group; "" where none is asked for.
+
+        Raises:
+            FolderError: there is no run, its missions have no groups, or it is not known yet.
+        """
+        field = group_field(folder.path)
+        if self.group is None:
+            return ""
+        if field is None:
+            problem = "tells nothing yet, also not what its missions are grouped by; try again soon"
+            raise FolderError(folder.path, problem)
+        if not field:
+            raise FolderError(folder.path, _NO_GROUPS)
+        return field
+
+    def may_be_in(self, lines: bytes) -> bool:
+        """Whether records of this outcome and group may stand there; most need not be decoded."""
+        return all(spelling in lines for spelling in self._spellings)
+
+    def is_of_kind(self, status: object, line: bytes, group_by: str) -> bool:
         """Whether a record has the outcome and the group."""
-        if self.outcome is not None and head.status != self.outcome:
+        if self.outcome is not None and status != self.outcome:
             return False
         if self.group is None:
             return True
-        return self._spelled in line and group_of(_decode(line), group_by) == self.group
+        return self.may_be_in(line) and group_of(_decode(line), group_by) == self.group
 
     @cached_property
-    def _spelled(self) -> bytes:
-        return spelling_of(self.group or "")
+    def _spellings(self) -> list[bytes]:
+        return [spelling_of(text) for text in (self.outcome, self.group) if text is not None]
 
     def finds(self, line: bytes) -> bool:
         """Whether a line holds what is searched for."""
@@ -212,8 +235,8 @@ class AskedMissions:
         every = _sum(progress.stats)
         if self.group is None:
             return every, _sum(progress.stats, self.outcome)
-        if not progress.groups or OTHER_GROUPS in progress.groups:
-            return 0, 0
+        if not self.group or not progress.groups or OTHER_GROUPS in progress.groups:
+            return 0, 0  # those without a group are not counted apart
         counts = progress.groups.get(self.group, OutcomeCounts())  # missions that raised have none
         return every, _sum(counts, self.outcome)
 
@@ -268,7 +291,7 @@ class _Journal(Generic[T]):
             if is_told and there_are == 0:
                 break
             with self._reading(head.mission_number):
-                if self._asked.is_of_kind(head, line, group_by):
+                if self._asked.is_of_kind(head.status, line, group_by):
                     there_are -= is_told
                     if self._asked.finds(line):
                         found.append(self._make(line))
@@ -296,7 +319,9 @@ class _Journal(Generic[T]):
                 head = self._head(line, self._next)
                 self._next += 1
                 with self._reading(head.mission_number):
-                    if self._asked.is_of_kind(head, line, group_by) and self._asked.finds(line):
+                    if self._asked.is_of_kind(head.status, line, group_by) and self._asked.finds(
+                        line
+                    ):
                         found.append(self._make(line))
             self._file.advance(content)
             if self._next % self._missions_per_file:
@@ -327,8 +352,7 @@ class _Journal(Generic[T]):
             return ""
         field = _field(progress, is_team_mission=self._is_team_mission)
         if field == "":
-            problem = "the run's mission kind names no field that its missions are grouped by"
-            raise FolderError(self._folder.path, problem)
+            raise FolderError(self._folder.path, _NO_GROUPS)
         return field
 
     def _peek(self) -> bytes:

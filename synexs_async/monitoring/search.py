@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -19,8 +19,8 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
-from synexs_async.missions.grouping import group_of, spelling_of
-from synexs_async.monitoring.missions import group_field
+from synexs_async.monitoring.following import check_count
+from synexs_async.monitoring.missions import AskedMissions
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
@@ -78,12 +78,15 @@ def find_missions(
         seconds: after about this time a page ends, full or not.
 
     Raises:
+        ConfigError: there is no such outcome, or the limit is below 1.
         FolderError: the folder holds no run, or one whose kind declares no groups.
     """
+    check_count("limit", limit, least=1)
+    asked = AskedMissions(outcome, group)
     deadline = monotonic() + seconds
     run = RunFolder(Path(folder))
     per_file = _missions_per_file(run)
-    fits, needles = _condition(run, outcome, group)
+    group_by = asked.group_by(run)
     missions: list[dict[str, Any]] = []
     searched = 0
     newest = _newest_file(run, per_file)
@@ -91,17 +94,17 @@ def find_missions(
     while first >= 0:
         with _opened(run.journal_file(first)) as file:
             for chunk in _backwards(file, before) if file is not None else ():
-                searched += chunk.count(b"\n")
-                if all(needle in chunk for needle in needles):
+                if not asked.may_be_in(chunk):
+                    searched += chunk.count(b"\n")
+                else:
                     for line in reversed(chunk.splitlines(keepends=True)):
-                        if not all(needle in line for needle in needles):
-                            continue
-                        record = _decode(line)
-                        if record is None or not fits(record):
-                            continue
-                        missions.append(record)
-                        if len(missions) == limit:
-                            return Found(missions, record["mission_number"] or None, searched)
+                        searched += 1
+                        record = _decode(line) if asked.may_be_in(line) else None
+                        if record and asked.is_of_kind(record.get("status"), line, group_by):
+                            missions.append(record)
+                            if len(missions) == limit:
+                                before = record["mission_number"] or None
+                                return Found(missions, before, searched)
                 start = _first_number(chunk)
                 if start is not None and monotonic() > deadline:
                     return Found(missions, start or None, searched)
@@ -117,23 +120,6 @@ def _missions_per_file(run: RunFolder) -> int:
 
 def _file_of(index: int, per_file: int) -> int:
     return index - index % per_file
-
-
-def _condition(
-    run: RunFolder, outcome: str | None, group: str | None
-) -> tuple[Callable[[dict[str, Any]], bool], list[bytes]]:
-    """Return what a record has to fulfil, and bytes that its line has to hold."""
-    path = (group_field(run.path) or "") if group is not None else ""
-    if group is not None and not path:
-        raise FolderError(run.path, "its missions are not grouped by anything")
-
-    def fits(record: dict[str, Any]) -> bool:
-        return (outcome is None or record.get("status") == outcome) and (
-            group is None or group_of(record, path) == group
-        )
-
-    wanted = (text for text in (outcome, group) if text is not None)
-    return fits, [spelling_of(text) for text in wanted]
 
 
 @contextmanager

@@ -208,11 +208,14 @@ def holds_run(folder: RunFolder) -> bool:
         FolderError: it is no folder, or one with somebody else's files, or can't be read.
     """
     path = folder.path
-    if path.exists() and not path.is_dir():
-        raise FolderError(path, "is a file; name a run's folder")
-    is_free = not path.is_dir() or _is_ours(folder)
-    if folder.run_file.is_file():  # looked for last: a run may just have begun
-        return True
+    try:
+        if path.exists() and not path.is_dir():
+            raise FolderError(path, "is a file; name a run's folder")
+        is_free = not path.is_dir() or _is_ours(folder)
+        if folder.run_file.is_file():  # looked for last: a run may just have begun
+            return True
+    except OSError as error:
+        raise FolderError(path, f"can't be read: {error.strerror}") from error
     if not is_free:
         raise FolderError(path, "holds no run: there is no run.json in it, but other files")
     return False

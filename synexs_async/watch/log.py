@@ -87,6 +87,6 @@ class LogScreen(Screen[None]):
 def _drawn(line: LogLine) -> Text:
     return Text.assemble(
         (f"{line.timestamp[11:]} ", "dim"),
-        (f"{line.level:<8} ", _STYLES.get(line.level, "")),
+        (f"{harmless(line.level):<8} ", _STYLES.get(line.level, "")),
         "\n".join(map(harmless, line.message.splitlines())),
     )
