@@ -22,6 +22,7 @@ from synexs_async import (
     open_run,
     run,
 )
+from synexs_async.tasks.broadcast import Broadcast
 
 
 async def gathered(live: LiveRun) -> list[Event]:
@@ -128,6 +129,19 @@ async def test_who_wants_to_miss_nothing_holds_the_run(tmp_path: Path) -> None:
     assert 0 == events.dropped
     numbers = [event.first for event in told if isinstance(event, BatchWritten)]
     assert list(range(1500)) == numbers
+
+
+async def test_who_wants_to_miss_nothing_hears_of_the_end_too() -> None:
+    """`Stopping` and `Finished`, which wait for nobody, take no other event's place."""
+    broadcast = Broadcast()
+    events = broadcast.listen("wait")
+    batches = [BatchWritten("", first, 1) for first in range(1024)]
+    for batch in batches:
+        await broadcast.tell(batch)
+    broadcast.tell_at_once(Stopping(1024))
+    broadcast.end(Finished("interrupted", 1024))
+    assert [*batches, Stopping(1024), Finished("interrupted", 1024)] == [e async for e in events]
+    assert 0 == events.dropped
 
 
 async def test_leaving_the_body_lets_the_run_go_on_alone(tmp_path: Path) -> None:

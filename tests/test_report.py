@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from synexs_async import (
     BlockMission,
+    IdentityMismatch,
     Mission,
     RunConfig,
     TeamMission,
@@ -96,6 +97,14 @@ class Coin(BlockMission):
     def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
         """Expect what a fair coin gives."""
         return {"": {"success": 0.5, "failure": 0.5}}
+
+
+class TailsOnly(Coin):
+    """Falls on the side that it never should."""
+
+    def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """Expect the other side."""
+        return {"": {"failure": 1.0}}
 
 
 class Page(HTMLParser):
@@ -412,6 +421,8 @@ class TestExpectations:
         assert with_kind["outcomes"] == report_of(path)["outcomes"]
         assert {} == with_kind["distributions"]
         assert "2 of 2 shares differ" in page_of(path).text
+        with pytest.raises(IdentityMismatch, match="mission"):
+            write_report(path, TeamMission())
 
         (path / "report.json").write_bytes(b"[" * 5000)
         assert {} == report_of(path)["expected_outcomes"]
@@ -459,6 +470,14 @@ class TestPage:
         assert set(HOSTILE) == set(told["outcomes"]["groups"])
         assert {} == told["expected_outcomes"]
         assert [0.25] == [of["confidence"] for of in told["confidence"]["bins"]]
+
+    def test_what_chance_can_t_explain_is_said_in_words(self, tmp_path: Path) -> None:
+        """An outcome that always should have come, and one that never should."""
+        kind = TailsOnly()
+        written_run(tmp_path / "run", 20, kind)
+        report_of(tmp_path / "run", kind)
+        words = page_of(tmp_path / "run").text
+        assert ("always expected" in words, "never expected" in words) == (True, True)
 
     def test_a_run_of_errors_alone_has_a_report(self, tmp_path: Path) -> None:
         """Where every mission raised there are no shares, and nothing is divided by zero."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from monitored import make_run
 
 from synexs_async import FolderError, RunConfig, find_runs, mission, read_progress, read_state, run
 from synexs_async.missions.context import Context, Outcome
 from synexs_async.missions.grouping import OTHER_GROUPS
 from synexs_async.missions.plain import NoParameters
 from synexs_async.storage.checkpoint import read_checkpoint, write_checkpoint
-from synexs_async.storage.progress import Progress, write_progress
+from synexs_async.storage.progress import Progress, timestamp, write_progress
 
 
 @mission(group_by="result.tier")
@@ -101,7 +103,7 @@ def test_a_run_tells_how_it_stands(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
-    """Here that is known by the process, of another machine by its silence."""
+    """Here that is known by the process, and everywhere by its silence."""
     anyio.run(run, RunConfig(missions=8, output=tmp_path))
     tell(tmp_path, status="running", pid=os.getpid())
     assert "running" == read_state(tmp_path).status
@@ -111,9 +113,12 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     assert "lost" == read_state(tmp_path).status
     tell(tmp_path, status="running", host="elsewhere")
     assert "running" == read_state(tmp_path).status
-    for timestamp in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
-        tell(tmp_path, status="running", host="elsewhere", timestamp=timestamp)
+    for told in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
+        tell(tmp_path, timestamp=told)
         assert "lost" == read_state(tmp_path).status
+    # The number of its process may be another one's by now.
+    tell(tmp_path, host=socket.gethostname(), pid=os.getpid())
+    assert "lost" == read_state(tmp_path).status
 
 
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
@@ -122,6 +127,15 @@ def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
     (tmp_path / "progress.json").unlink()
     state = read_state(tmp_path)
     assert ("waiting", None, False) == (state.status, state.progress, state.has_ended)
+
+
+def test_runs_at_work_keep_their_places(tmp_path: Path) -> None:
+    """They come before all others, by name, whoever told last."""
+    for name in ("b", "a", "ended"):
+        make_run(tmp_path / name)
+    for name in ("a", "b"):
+        tell(tmp_path / name, status="running", timestamp=timestamp())
+    assert ["a", "b", "ended"] == [state.name for state in find_runs(tmp_path)]
 
 
 def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:

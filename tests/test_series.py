@@ -8,8 +8,10 @@ from pathlib import Path
 import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from synexs_async import RunConfig, Sample, rates, read_progress, read_series, run
+from synexs_async.storage.progress import write_progress
 from synexs_async.storage.series import MOST_SAMPLES, SeriesWriter
 
 
@@ -52,6 +54,15 @@ def test_a_run_that_is_extended_goes_on_with_its_series(tmp_path: Path) -> None:
     assert 96 == samples[-1].missions
     assert all(rate >= 0 for rate in rates(samples))
     assert [s.elapsed_seconds for s in samples] == sorted(s.elapsed_seconds for s in samples)
+
+
+def test_working_time_behind_the_checkpoint_outlives_a_kill(tmp_path: Path) -> None:
+    """The missions of that time are kept, so their time is."""
+    anyio.run(run, RunConfig(missions=32, output=tmp_path))
+    told = replace(read_progress(tmp_path), elapsed_seconds=500.0, status="running")
+    write_progress(tmp_path / "progress.json", told)
+    anyio.run(run, RunConfig(missions=96, output=tmp_path))
+    assert 500.0 <= read_progress(tmp_path).elapsed_seconds < 600.0
 
 
 def test_a_run_moved_aside_takes_its_series_with_it(tmp_path: Path) -> None:
@@ -111,6 +122,8 @@ def test_working_time_that_a_crash_took_is_counted_once(tmp_path: Path) -> None:
         writer.add(sample(second, 10 * second))
     SeriesWriter(path).add(sample(5, 80))
     assert [0, 2, 4, 5] == [s.elapsed_seconds for s in read_series(tmp_path)]
+    SeriesWriter(path).add(sample(6, 20))
+    assert [0, 2, 6] == [s.elapsed_seconds for s in read_series(tmp_path)]
 
 
 def test_no_series_is_an_empty_one(tmp_path: Path) -> None:

@@ -15,19 +15,24 @@ import sys
 import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
 from conftest import ROOT, Command
 from hypothesis import given
 from hypothesis import strategies as st
+from monitored import make_run, tell
 from textual.pilot import Pilot
 from watched_missions import MISSION
 
+from synexs_async.storage.folder import RunFolder
+from synexs_async.storage.progress import timestamp
 from synexs_async.watch.app import WatchApp
 from synexs_async.watch.drawing import mean_slopes, sparkline, stacked_bar
 from synexs_async.watch.panels import STATUSES
@@ -138,6 +143,32 @@ async def test_keys_lead_from_run_to_run(runs: Path) -> None:
             await screen.changes_status(before)
             seen.append({before, screen.status})
         assert [{"✓ completed", "✗ failed"}] * 4 == seen
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> list[RunFolder]:
+    """Give two runs at work, in a folder each."""
+    return [
+        make_run(tmp_path / name, status="running", timestamp=timestamp())
+        for name in ("one/a", "two/b")
+    ]
+
+
+async def test_of_several_runs_at_work_one_stays_until_another_is_chosen(
+    at_work: list[RunFolder],
+) -> None:
+    """Whoever told last; with none at work, the one is shown that did so, of all the folders."""
+    first, second = at_work
+    async with watching(*(run.path.parent for run in at_work)) as screen:
+        await screen.shows("│  a +▶ running", "^ *▶ b +100%")
+        told = partial(tell, second, progress_percent=50.0, timestamp=timestamp())
+        await anyio.to_thread.run_sync(told)
+        await screen.shows("│  a +▶ running", "^ *▶ b +50%")
+        told = partial(tell, first, status="failed", timestamp="2026-01-31T00:00:00+00:00")
+        await anyio.to_thread.run_sync(told)
+        await screen.shows("│  b +▶ running")
+        await anyio.to_thread.run_sync(partial(tell, second, status="completed"))
+        await screen.shows("│  b +✓ completed")
 
 
 async def test_the_log_can_be_read_from_any_level(runs: Path) -> None:

@@ -25,7 +25,7 @@ from synexs_async.report.outcomes import check_expected, mix_of_all, mix_of_grou
 from synexs_async.report.records import Records, record_decoder
 from synexs_async.report.sampling import JournalSample
 from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint
-from synexs_async.storage.folder import Identity, RunFolder
+from synexs_async.storage.folder import Identity, RunFolder, expect_mission
 from synexs_async.storage.journal import Layout, Mark
 from synexs_async.storage.progress import OutcomeCounts, group_counts, timestamp
 from synexs_async.storage.series import rates, read_series
@@ -64,11 +64,14 @@ def collect(folder: RunFolder, mission: Mission | None = None) -> Figures:
 
     Raises:
         FolderError: it holds no run.
+        IdentityMismatch: it holds one of another mission kind.
         ValueError: the kind expects outcomes that can't be meant.
     """
     state = read_state(folder.path)
     checkpoint = _read_checkpoint(folder)
     identity, progress = state.identity, state.progress
+    if mission is not None:
+        expect_mission(folder, identity, mission)
     if mission is None and identity.mission in BUILT_IN:
         built_in = load_mission(identity.mission, identity.parameters)
         mission = built_in if built_in.version == identity.mission_version else None

@@ -9,7 +9,7 @@ from synexs_async.report.figures import Figures
 from synexs_async.report.outcome_sections import expected_section, outcomes_section
 from synexs_async.report.record_sections import confidence_section, distributions_section
 from synexs_async.report.run_sections import identity_section, timeline_section
-from synexs_async.report.wording import duration, percent, plural, text
+from synexs_async.report.wording import duration, number, percent, plural, text
 
 _STATUS: Final = {
     "completed": "complete",
@@ -69,7 +69,7 @@ def _header(figures: Figures) -> str:
             share = percent(count / of_all.missions, run.missions)
             tiles.append(_tile(name, share, plural(count, "mission")))
     if run.missions_per_second is not None:
-        tiles.append(_tile("Speed", f"{run.missions_per_second:,.0f}", "missions a second"))
+        tiles.append(_tile("Speed", number(run.missions_per_second), "missions a second"))
     tiles.append(
         _tile(
             "Working time",

@@ -33,6 +33,7 @@ def write_report(folder: str | os.PathLike[str], mission: Mission | None = None)
 
     Raises:
         FolderError: the folder holds no run.
+        IdentityMismatch: it holds one of another mission kind.
         OSError: they can't be written; what was there stays.
     """
     run_folder = RunFolder(Path(folder))

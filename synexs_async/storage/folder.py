@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -23,6 +23,9 @@ from synexs_async.storage.files import (
     replace_file,
     temporary_files,
 )
+
+if TYPE_CHECKING:
+    from synexs_async.missions.mission import Mission
 
 FORMAT_VERSION: Final = 1
 MISSIONS_PER_FILE: Final = {"journal": 10_000, "single": 1}
@@ -191,6 +194,17 @@ def settle(folder: RunFolder, run_file: RunFile) -> None:
     if not folder.run_file.exists():
         content = msgspec.json.format(msgspec.json.encode(run_file))
         replace_file(folder.run_file, content + b"\n", durable=True)
+
+
+def expect_mission(folder: RunFolder, identity: Identity, mission: Mission) -> None:
+    """See that a run is of this mission kind; IdentityMismatch where it is not."""
+    parameters = msgspec.json.decode(msgspec.json.encode(mission.parameters()))
+    asked = (mission.name, mission.version, parameters)
+    there = (identity.mission, identity.mission_version, identity.parameters)
+    names = ("mission", "mission_version", "parameters")
+    pairs = zip(names, zip(there, asked, strict=True), strict=True)
+    if differences := {name: pair for name, pair in pairs if pair[0] != pair[1]}:
+        raise IdentityMismatch(folder.path, differences)
 
 
 def read_run_file(folder: RunFolder) -> RunFile:

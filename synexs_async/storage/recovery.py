@@ -61,6 +61,17 @@ class Recovery:
     warnings: list[str] = field(default_factory=list)
     complete: bool = False
 
+    @property
+    def elapsed_time(self) -> float:
+        """Seconds of work over all sessions, for the missions in the journal.
+
+        A kill loses none that were told, as it loses no mission; a power cut may.
+        """
+        told = self.last_progress
+        if told is None or told.mission_current > self.extent.missions:
+            return self.checkpoint.elapsed_time
+        return max(self.checkpoint.elapsed_time, told.elapsed_seconds)
+
     def first_unsure(self, layout: Layout) -> int:
         """Return the first mission whose files may not be on disk yet."""
         missing = [number * layout.batch_size for number in self.missing_batches]

@@ -66,17 +66,17 @@ class SeriesWriter:
             span = self._samples[-1].elapsed_seconds - self._samples[0].elapsed_seconds
             self._step = max(span / len(self._samples), _SHORTEST_STEP)
         self._begun = False
-        self._since: list[Sample] = []
+        self._since_last: Sample | None = None
 
     def add(self, sample: Sample, *, is_last: bool = False) -> None:
         """Take a sample in; it is written where the last one is old enough, or it `is_last`."""
-        self._since.append(sample)
+        joined = sample if self._since_last is None else _join([self._since_last, sample])
         last = self._samples[-1].elapsed_seconds if self._samples else None
         is_due = last is None or sample.elapsed_seconds - last >= self._step
         if not (is_due or is_last or not self._begun):
+            self._since_last = joined
             return
-        joined = _join(self._since)
-        self._since.clear()
+        self._since_last = None
         self._samples.append(joined)
         if not self._begun or len(self._samples) > MOST_SAMPLES:
             self._begun = True
@@ -127,9 +127,12 @@ def _read(path: Path) -> list[Sample]:
             sample = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        if samples and sample.elapsed_seconds < samples[-1].elapsed_seconds:
-            # A crash took the working time behind the last checkpoint, and it is counted anew.
-            samples = [kept for kept in samples if kept.elapsed_seconds < sample.elapsed_seconds]
+        # A power cut may take what was counted behind the last checkpoint; it is counted anew.
+        while samples and (
+            sample.elapsed_seconds < samples[-1].elapsed_seconds
+            or sample.missions < samples[-1].missions
+        ):
+            samples.pop()
         samples.append(sample)
     return samples
 

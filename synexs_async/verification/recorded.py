@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
-from synexs_async.errors import FolderError, IdentityMismatch
+from synexs_async.errors import FolderError
 from synexs_async.missions.loading import BUILT_IN, GYM, load_mission, offered
 from synexs_async.missions.mission import Mission
 from synexs_async.storage.folder import (
     FORMAT_VERSION,
     Identity,
     RunFolder,
+    expect_mission,
     read_run_file,
 )
 from synexs_async.storage.journal import Layout
@@ -47,14 +46,7 @@ def recorded_run(folder: RunFolder, mission: Mission | str | None = None) -> Rec
         raise FolderError(folder.path, problem)
     if mission is None or isinstance(mission, str):
         mission = _mission_of(folder, identity, mission)
-    parameters = msgspec.json.decode(msgspec.json.encode(mission.parameters()))
-    asked = (mission.name, mission.version, parameters)
-    there = (identity.mission, identity.mission_version, identity.parameters)
-    names = ("mission", "mission_version", "parameters")
-    if asked != there:
-        pairs = zip(names, zip(there, asked, strict=True), strict=True)
-        differences = {name: pair for name, pair in pairs if pair[0] != pair[1]}
-        raise IdentityMismatch(folder.path, differences)
+    expect_mission(folder, identity, mission)
     for name in ("batch_size", "sequence_length"):
         if getattr(identity, name) < 1:
             raise FolderError(folder.path, f"run.json: {name} is {getattr(identity, name)}")

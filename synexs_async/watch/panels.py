@@ -18,7 +18,6 @@ from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LogLine, follow_log
 from synexs_async.monitoring.state import MonitoredStatus, RunState
 from synexs_async.storage.progress import Progress
-from synexs_async.storage.series import rates
 from synexs_async.watch.drawing import (
     Part,
     bar,
@@ -202,7 +201,8 @@ class Rate(Panel):
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
         progress = detail.state.progress
-        return detail.samples[-1:], progress and progress.rate_missions_per_sec, detail.state.status
+        average = progress and progress.rate_missions_per_sec
+        return detail.samples[-1:], average, detail.rate, detail.state.status
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
@@ -214,8 +214,8 @@ class Rate(Panel):
         if len(samples) >= _FEWEST_SAMPLES:
             columns = mean_slopes(elapsed, [sample.missions for sample in samples], max(width, 1))
         told: list[Part] = [("Rate", _LABEL)]
-        if detail.state.status == "running" and len(samples) > 1:
-            told.append((f"  {per_second(rates(samples[-2:])[0])} now", ""))
+        if detail.state.status == "running" and detail.rate is not None:
+            told.append((f"  {per_second(detail.rate)} now", ""))
         if progress.rate_missions_per_sec:
             told.append((f"  {per_second(progress.rate_missions_per_sec)} on average", _QUIET))
         if columns:

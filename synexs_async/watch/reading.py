@@ -6,6 +6,7 @@ and a series is read again when it has grown.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,22 @@ from typing import Final
 import msgspec
 
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.state import RunState, find_runs, read_state
+from synexs_async.monitoring.state import RunState, find_runs, read_state, standing_order
 from synexs_async.storage.folder import RunFolder
+from synexs_async.storage.progress import Progress
 from synexs_async.storage.series import Sample, read_series
 
 _SEARCH_SECONDS: Final = 3.0
+_READS_OF_RATE: Final = 8
 
 
 @dataclass(frozen=True)
 class Detail:
-    """One run in full."""
+    """One run in full; `rate` is that of the last seconds, in missions a second."""
 
     state: RunState
     samples: Sequence[Sample]
+    rate: float | None
 
     @property
     def started(self) -> float:
@@ -54,12 +58,18 @@ class Reader:
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = roots
         self._runs: list[RunState] = []
+        self._shown: Path | None = None
+        self._told: deque[tuple[float, int]] = deque(maxlen=_READS_OF_RATE)
         self._searched = 0.0
         self._signature: object = None
         self._samples: list[Sample] = []
 
     def read(self, chosen: Path | None) -> Page:
-        """Read them all; where `chosen` is none of them, the first at work is shown in full."""
+        """Read them all, and `chosen` in full.
+
+        Where that is none of them, the one that was shown before, as long as it is at work; then
+        the first at work.
+        """
         if not self._runs or monotonic() - self._searched >= _SEARCH_SECONDS:
             self._search()
         else:
@@ -67,9 +77,9 @@ class Reader:
         if not self._runs:
             return Page([], None)
         at_work = [run for run in self._runs if run.status == "running"]
-        preferred = next(iter(at_work), self._runs[0])
-        shown = next((run for run in self._runs if run.folder == chosen), preferred)
-        return Page(self._runs, self._detail(shown))
+        before = [run for run in at_work if run.folder == self._shown]
+        asked = [run for run in self._runs if run.folder == chosen]
+        return Page(self._runs, self._detail([*asked, *before, *at_work, *self._runs][0]))
 
     def _search(self) -> None:
         found: dict[Path, RunState] = {}
@@ -81,16 +91,31 @@ class Reader:
             state
             if names.count(state.name) == 1
             else msgspec.structs.replace(state, name=str(state.folder))
-            for state in found.values()
+            for state in sorted(found.values(), key=standing_order)
         ]
         self._searched = monotonic()
 
     def _detail(self, state: RunState) -> Detail:
+        if state.folder != self._shown:
+            self._shown = state.folder
+            self._told.clear()
         series = RunFolder(state.folder).series
         signature = (series, _signature(series))
         if signature != self._signature:
             self._signature, self._samples = signature, read_series(state.folder)
-        return Detail(state, self._samples)
+        return Detail(state, self._samples, self._rate(state.progress))
+
+    def _rate(self, progress: Progress | None) -> float | None:
+        """Return missions a second between the last few times that the run told how it stands."""
+        if progress is None:
+            return None
+        told = (progress.elapsed_seconds, progress.mission_current)
+        if self._told and min(told[0] - self._told[-1][0], told[1] - self._told[-1][1]) < 0:
+            self._told.clear()  # another run, or another session of this one
+        if not self._told or told[0] > self._told[-1][0]:
+            self._told.append(told)
+        seconds, missions = (now - then for now, then in zip(told, self._told[0], strict=True))
+        return missions / seconds if seconds else None
 
 
 def _look_again(run: RunState) -> RunState | None:
