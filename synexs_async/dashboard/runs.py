@@ -103,7 +103,7 @@ class Runs:
         self._looks: dict[str, Shared[Look]] = {}
 
     async def all(self) -> dict[str, RunState]:
-        """Return all runs by their ids, those that told last first."""
+        """Return all runs by their ids, those at work first."""
         found = await self._listed.get()
         self._folders = {run_id: state.folder for run_id, state in found.items()}
         for gone in self._looks.keys() - found.keys():

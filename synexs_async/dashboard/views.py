@@ -53,7 +53,7 @@ class Run(Struct, frozen=True):
 
 
 class RunList(Struct, frozen=True):
-    """The runs below the root, those that told last first; `more` were left out."""
+    """The runs below the root, those at work first, by name; `more` were left out."""
 
     root: str
     runs: list[Run]
