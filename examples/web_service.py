@@ -51,8 +51,7 @@ from synexs_async import (
     find_runs,
     open_run,
 )
-from synexs_async.dashboard import dashboard_app
-from synexs_async.dashboard.stream import Streams
+from synexs_async.dashboard import Streams, dashboard_app
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SECONDS_FOR_SLOW_CLIENTS = 5
@@ -153,7 +152,7 @@ class Runs:
 
     def stop(self) -> None:
         """Let all runs end in order, and pages of the dashboard wait no longer."""
-        self.watchers.closing.set()
+        self.watchers.close()
         for live in self._live.values():
             live.stop()
 

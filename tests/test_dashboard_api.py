@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from starlette.types import ASGIApp, Message
 from synexs_async.dashboard import dashboard_app
 from synexs_async.dashboard.stream import MOST_STREAMS
 from synexs_async.dashboard.views import schema
+from synexs_async.errors import ConfigError
 from synexs_async.monitoring.search import read_mission
 from synexs_async.monitoring.state import RunState, read_state
 from synexs_async.storage.folder import RunFolder
@@ -122,17 +124,37 @@ async def test_a_run_that_has_not_told_anything_is_waiting(root: Path) -> None:
         assert 'synexs_run_status="waiting"} 1' in (await client.get("/metrics")).text
 
 
+def spoil_some(root: Path) -> None:
+    """Let files of runs be what they should not."""
+    make_run(root / "odd", timestamp="soon")
+    pipe = make_run(root / "pipe")
+    for path in (root / "whole" / "progress.json", pipe.progress, pipe.series):
+        path.unlink()
+    (root / "whole" / "progress.json").mkdir()
+    os.mkfifo(pipe.progress)
+    os.mkfifo(pipe.series)
+    (root / "notes" / "run.json").write_text("{")
+
+
 async def test_one_run_that_is_damaged_hides_no_other(
     client: httpx.AsyncClient, root: Path
 ) -> None:
-    """A folder in the place of its progress file, or a run.json that is none."""
-    (root / "whole" / "progress.json").unlink()
-    (root / "whole" / "progress.json").mkdir()
-    (root / "notes" / "run.json").write_text("{")
+    """A folder or a pipe in the place of its progress file, or a run.json that is none."""
+    await anyio.to_thread.run_sync(spoil_some, root)
     runs = (await client.get("/api/runs")).json()["runs"]
-    assert {"whole": "waiting", "sweep~half": "interrupted"} == {
-        run["id"]: run["status"] for run in runs
-    }
+    expected = {"whole": "waiting", "pipe": "waiting", "odd": "completed"}
+    assert {**expected, "sweep~half": "interrupted"} == {run["id"]: run["status"] for run in runs}
+    assert {} != (await client.get("/api/runs/pipe/series")).json()
+    assert 'synexs_run_info{run="odd"' in (await client.get("/metrics")).text
+
+
+async def test_any_name_can_be_told(client: httpx.AsyncClient, root: Path) -> None:
+    """A folder's name may be no text at all."""
+    path = root / os.fsdecode(b"run\xff")
+    await anyio.to_thread.run_sync(make_run, path)
+    names = [run["name"] for run in (await client.get("/api/runs")).json()["runs"]]
+    assert "run\N{REPLACEMENT CHARACTER}" in names
+    assert "run\N{REPLACEMENT CHARACTER}" in (await client.get("/metrics")).text
 
 
 async def test_what_can_t_be_read_is_told(client: httpx.AsyncClient, root: Path) -> None:
@@ -342,9 +364,25 @@ class TestToken:
         answer = await client.get(f"/?token={self.TOKEN}")
         cookie = answer.headers["Set-Cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie
         assert self.TOKEN not in cookie
         assert 200 == (await client.get("/api/runs")).status_code
+
+    async def test_cookies_of_others_do_no_harm(self, client: httpx.AsyncClient) -> None:
+        """Another app's on this host, well-formed or not, and another dashboard's."""
+        ours = (await client.get(f"/?token={self.TOKEN}")).headers["Set-Cookie"].partition(";")[0]
+        async with client_of(dashboard_app("/", "another")) as other:
+            theirs = (await other.get("/?token=another")).headers["Set-Cookie"].partition(";")[0]
+        assert ours.partition("=")[0] != theirs.partition("=")[0]
+        headers = {"Cookie": f'prefs={{"a": 1}}; {ours}; {theirs}'}
+        client.cookies.clear()
+        assert 200 == (await client.get("/api/runs", headers=headers)).status_code
+
+    @pytest.mark.parametrize("token", ["", "two words", "é"])
+    def test_a_token_that_can_t_be_sent_is_refused(self, token: str) -> None:
+        """An empty one above all: everybody would know it."""
+        with pytest.raises(ConfigError, match="token"):
+            dashboard_app(".", token)
 
     @pytest.mark.parametrize("cookie", ["x", TOKEN, "é", '"', "=;="])
     async def test_a_made_up_cookie_is_none(self, client: httpx.AsyncClient, cookie: str) -> None:

@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import httpx
+import msgspec
 import pytest
-from conftest import Command
+from conftest import ROOT, Command
 from monitored import make_run
 from served import Served, served
+
+PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,52 @@ def test_clients_that_dawdle_keep_nobody_waiting(server: Served) -> None:
             else:
                 dawdler.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert 200 == httpx.get(f"{server.address}/api/runs/whole").status_code
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /api", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nG"]
+)
+def test_who_never_gets_to_the_point_is_dropped(root: Path, said: bytes) -> None:
+    """At the first request, or at a later one."""
+    with impatient(root) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(PATIENCE)
+        connection.sendall(said)
+        with suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not every system drops them")
+def test_who_takes_nothing_in_is_dropped(tmp_path: Path) -> None:
+    """Also when all of the answer was written, and waits in the server's memory."""
+    folder = make_run(tmp_path / "whole")
+    line = {"mission_number": 0, "status": "success", "blob": "x" * 16_000_000}
+    (folder.missions / "mission_000000000.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
+    with impatient(tmp_path) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /api/runs/whole/missions/0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        there = f":{port:04X} 0100007F:{connection.getsockname()[1]:04X} "
+        deadline = monotonic() + PATIENCE
+        while there in Path("/proc/net/tcp").read_text("ascii"):  # the client is not told
+            assert monotonic() < deadline
+            sleep(0.05)
+
+
+@contextmanager
+def impatient(root: Path) -> Iterator[int]:
+    """Serve runs without much patience; give the port."""
+    program = (
+        "import sys; from synexs_async.dashboard.serving import listen, serve\n"
+        "listener = listen('127.0.0.1', 0, None, patience=0.5)\n"
+        "print(listener.getsockname()[1], flush=True)\n"
+        "serve(sys.argv[1], listener, None, patience=0.3)\n"
+    )
+    command = [sys.executable, "-c", program, str(root)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
 
 
 def test_endless_requests_are_given_up(server: Served) -> None:

@@ -5,5 +5,6 @@ It reads what runs leave on disk and writes nothing. It is an ASGI app, for a pr
 """
 
 from synexs_async.dashboard.app import dashboard_app
+from synexs_async.dashboard.stream import Streams
 
-__all__ = ["dashboard_app"]
+__all__ = ["Streams", "dashboard_app"]

@@ -9,16 +9,17 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE: Final = "synexs_dashboard"
+from synexs_async.errors import ConfigError
+
 _LONGEST_QUERY: Final = 2048  # bytes
 _LONGEST_PATH: Final = 1024
 _PATIENCE: Final = 30.0  # seconds for a client to take in a part of an answer
@@ -50,9 +51,13 @@ class Guard:
         token: what has to be known to ask; None where everybody may who can.
         hosts: names under which the server may be asked, None for any. A page of another site,
             whose name was made to lead to this machine, asks under its own.
+
+    Raises:
+        ConfigError: the token can't be sent as it is, or is empty.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
+        check_token(token)
         self._app = app
         self._token = None if token is None else token.encode()
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
@@ -96,8 +101,10 @@ class Guard:
             return PlainTextResponse("the dashboard only shows\n", 405, {"Allow": "GET, HEAD"})
         host = re.sub(r":\d*$", "", Headers(scope=scope).get("host", "")).strip("[]").lower()
         if self._hosts is not None and host not in self._hosts:
-            text = f"this server is not {host!r}: open it as http://{min(self._hosts)}\n"
-            return PlainTextResponse(text, 421)
+            name, port = scope.get("server") or (min(self._hosts), None)
+            name = f"[{name}]" if ":" in name else name
+            address = f"http://{name}:{port}" if port else f"http://{name}"
+            return PlainTextResponse(f"this server is not {host!r}: open it as {address}\n", 421)
         return None
 
     def _is_known(self, scope: Scope) -> bool:
@@ -107,21 +114,31 @@ class Guard:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _are_same(given.strip(), self._token):
             return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and _are_same(cookie.value, self._pass().encode())
+        cookies = cookie_parser(headers.get("cookie", ""))  # all of the host, whatever their port
+        return _are_same(cookies.get(self._cookie_name, ""), self._pass().encode())
 
     def _pass(self) -> str:
         """Return what the cookie holds: the token itself is kept nowhere."""
         assert self._token is not None
         return hashlib.blake2b(self._token, person=b"dashboard cookie", digest_size=32).hexdigest()
 
+    @property
+    def _cookie_name(self) -> str:
+        """Name the cookie: another dashboard on this host may have one too."""
+        return f"synexs_dashboard_{self._pass()[:8]}"
+
     def _cookie(self, scope: Scope) -> str:
         secure = "; Secure" if scope["scheme"] == "https" else ""
         path = scope.get("root_path", "") + "/"
-        return f"{COOKIE}={self._pass()}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+        flags = f"HttpOnly; SameSite=Lax{secure}"  # nothing is done by asking: links may lead here
+        return f"{self._cookie_name}={self._pass()}; Path={path}; {flags}"
+
+
+def check_token(token: str | None) -> None:
+    """See that a token can stand in an address, a header and a cookie; ConfigError where not."""
+    if token is None or (token and token.isascii() and token.isprintable() and " " not in token):
+        return
+    raise ConfigError("token", token, "letters, digits and signs of ASCII, no spaces")
 
 
 def _is_open(scope: Scope) -> bool:

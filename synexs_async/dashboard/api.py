@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ from synexs_async.dashboard.views import (
 from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LEVELS, LogLine, last_log_lines
 from synexs_async.monitoring.search import Found, find_missions, read_mission
+from synexs_async.monitoring.state import RunState, name_below
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.progress import OUTCOMES
 from synexs_async.storage.series import read_series
@@ -57,6 +58,8 @@ class Api:
         self._runs = runs
         self._streams = streams
         self._memory = Memory()
+        self._listed: Mapping[str, RunState] | None = None
+        self._list = b""
         self._reads = anyio.CapacityLimiter(_READS)
 
     def routes(self) -> list[Route]:
@@ -86,12 +89,17 @@ class Api:
 
     async def metrics(self, request: Request) -> Response:
         """All runs for Prometheus."""
-        runs = (await self._run_list()).runs
-        return Response(metrics_of(runs), headers={"Content-Type": CONTENT_TYPE})
+        states = await self._runs.all()
+
+        def write() -> str:
+            return metrics_of([Run.of(run_id, state) for run_id, state in states.items()])
+
+        text = await anyio.to_thread.run_sync(write)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def list_runs(self, request: Request) -> Response:
         """Answer with a RunList."""
-        return answer(await self._run_list())
+        return _json(await self._run_list())
 
     async def show_run(self, request: Request) -> Response:
         """Answer with a RunDetail."""
@@ -103,6 +111,7 @@ class Api:
         run_id, look = await self._look(request)
 
         def read() -> bytes:
+            self._runs.expect_inside(RunFolder(look.state.folder).series)
             return _encode(Series.of(read_series(look.state.folder)))
 
         with _told_of_failures():
@@ -147,20 +156,16 @@ class Api:
         _, look = await self._look(request)
         index = _whole(request.path_params["index"], "a mission's index", 0, _LARGEST_INDEX)
 
-        def read(folder: Path) -> dict[str, Any]:
+        def read(folder: Path) -> bytes:
             self._runs.expect_inside(RunFolder(folder).missions)
-            return read_mission(folder, index)
+            record = read_mission(folder, index)
+            return _encode(MissionDetail(MissionSummary.of(record, _group_by(look)), record))
 
-        record = await self._read(read, look.state.folder)
-        return answer(MissionDetail(MissionSummary.of(record, _group_by(look)), record))
+        return _json(await self._read(read, look.state.folder))
 
     async def stream_runs(self, request: Request) -> StateStream:
         """Tell each RunList that is another than the one before."""
-
-        async def state() -> bytes:
-            return _encode(await self._run_list())
-
-        return StateStream("runs", state, self._streams)
+        return StateStream("runs", self._run_list, self._streams)
 
     async def stream_run(self, request: Request) -> StateStream:
         """Tell each RunNews that is another than the one before."""
@@ -168,15 +173,24 @@ class Api:
 
         async def state() -> bytes:
             look = await self._runs.look(run_id)
-            return _encode(RunNews(Run.of(run_id, look.state), look.series, look.log))
+            run = Run.of(run_id, look.state)
+            return _encode(RunNews(run, look.identity, look.series, look.log))
 
         return StateStream("run", state, self._streams)
 
-    async def _run_list(self) -> RunList:
+    async def _run_list(self) -> bytes:
+        """Return a RunList, encoded once for all who ask until the runs are looked at again."""
         states = await self._runs.all()
-        shown = list(islice(states.items(), MOST_RUNS))
+        if states is not self._listed:
+            self._list = await anyio.to_thread.run_sync(self._encode_list, states)
+            self._listed = states
+        return self._list
+
+    def _encode_list(self, states: Mapping[str, RunState]) -> bytes:
+        shown = islice(states.items(), MOST_RUNS)
         runs = [Run.of(run_id, state) for run_id, state in shown]
-        return RunList(self._runs.root.name, runs, len(states) - len(runs))
+        name = name_below(self._runs.root, self._runs.root)
+        return _encode(RunList(name, runs, len(states) - len(runs)))
 
     async def _look(self, request: Request) -> tuple[str, Look]:
         run_id = request.path_params["run"]

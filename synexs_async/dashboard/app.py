@@ -31,7 +31,11 @@ def dashboard_app(
         root: a folder of runs, or a run's own.
         token: what a page has to know to be answered; None where the host has seen to that.
         hosts: names under which it may be asked, None for any.
-        streams: lets the server end event streams; they end with their clients otherwise.
+        streams: lets the host `close()` what open pages listen to, before its server waits for
+            them at its end; they end with their clients otherwise.
+
+    Raises:
+        ConfigError: the token can't be sent as it is, or is empty.
     """
     api = Api(Runs(root), streams or Streams())
     app = Starlette(

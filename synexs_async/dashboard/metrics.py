@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import chain
 from typing import Final, Literal, get_args
 
 from synexs_async.dashboard.views import Run
-from synexs_async.storage.progress import Progress, RunStatus
+from synexs_async.monitoring.state import MonitoredStatus, seconds_of
+from synexs_async.storage.progress import Progress
 
 CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-_STATUSES: Final = (*get_args(RunStatus), "waiting", "lost")
+_STATUSES: Final = tuple(chain.from_iterable(map(get_args, get_args(MonitoredStatus))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ _FAMILIES: Final = (
     _Family("synexs_run_waiting_batches", "gauge", "Batches that wait to be written.",
             lambda told: told.batches_waiting),
     _Family("synexs_run_told_timestamp_seconds", "gauge", "When the run told of itself last.",
-            lambda told: datetime.fromisoformat(told.timestamp).timestamp(), "seconds"),
+            lambda told: seconds_of(told.timestamp), "seconds"),
 )  # fmt: skip
 
 

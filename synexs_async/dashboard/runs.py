@@ -14,14 +14,15 @@ from typing import Final, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.state import RunState, find_runs, read_state
+from synexs_async.monitoring.state import RunState, find_runs, name_below, read_state
 from synexs_async.storage.folder import RunFolder
 
 FRESH: Final = 1.0  # seconds; a run tells of itself every two
 _REST: Final = 20  # times as long as reading took
-_STALEST: Final = 10.0
+_STALEST: Final = 30.0
 _REMEMBERED: Final = 32
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 
@@ -86,9 +87,10 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A run as it was found, and texts that change when its series or its log do."""
+    """A run as it was found, and texts that change when what they stand for does."""
 
     state: RunState
+    identity: str
     series: str
     log: str
 
@@ -99,22 +101,23 @@ class Runs:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
         self._listed = Shared(self._find)
-        self._folders: dict[str, Path] = {}
+        self._found: dict[str, RunState] = {}
         self._looks: dict[str, Shared[Look]] = {}
 
     async def all(self) -> dict[str, RunState]:
         """Return all runs by their ids, those at work first."""
         found = await self._listed.get()
-        self._folders = {run_id: state.folder for run_id, state in found.items()}
-        for gone in self._looks.keys() - found.keys():
-            del self._looks[gone]
+        if found is not self._found:
+            for gone in self._looks.keys() - found.keys():
+                del self._looks[gone]
+            self._found = found
         return found
 
     async def look(self, run_id: str) -> Look:
         """Look at one run; KeyError where there is none of this id."""
-        if run_id not in self._folders and run_id not in await self.all():
+        if run_id not in self._found and run_id not in await self.all():
             raise KeyError(run_id)
-        folder = self._folders[run_id]
+        folder = self._found[run_id].folder
         shared = self._looks.setdefault(run_id, Shared(lambda: self._look_at(folder)))
         try:
             return await shared.get()
@@ -137,9 +140,11 @@ class Runs:
 
     def _look_at(self, folder: Path) -> Look:
         run = RunFolder(folder)
-        name = folder.relative_to(self.root).as_posix()
-        state = read_state(folder, self.root.name if name == "." else name)
-        return Look(state, _mark(run.series), _newest(run.logs))
+        for path in (run.run_file, run.progress, run.series):
+            self.expect_inside(path)
+        state = read_state(folder, name_below(self.root, folder))
+        identity = hashlib.blake2b(msgspec.json.encode(state.identity), digest_size=4).hexdigest()
+        return Look(state, identity, _mark(run.series), _newest(run.logs))
 
 
 def identify(path: Path) -> str:

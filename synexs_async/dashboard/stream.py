@@ -17,15 +17,24 @@ _HEADERS: Final = [
     (b"x-accel-buffering", b"no"),  # a proxy that collects events would delay them
 ]
 _RETRY: Final = b"retry: 2000\n\n"  # milliseconds until a browser asks again
-_SILENCE: Final = 15.0  # seconds; then a sign of life, which finds out whether anybody is there
+_ALIVE: Final = b"event: alive\ndata: {}\n\n"
+_SILENCE: Final = 15.0  # seconds; then a sign of life: each side learns whether the other is there
 
 
 class Streams:
-    """All streams of a server: not too many, and all end when it does."""
+    """The event streams of a server: not too many, and all end when it does.
+
+    A server waits for open connections when it ends, and a page keeps its stream open for ever: so
+    close them first.
+    """
 
     def __init__(self) -> None:
         self.places = anyio.CapacityLimiter(MOST_STREAMS)
         self.closing = anyio.Event()
+
+    def close(self) -> None:
+        """End those that are open, and any that is opened from now on."""
+        self.closing.set()
 
 
 class StateStream:
@@ -79,7 +88,7 @@ class StateStream:
                 await _send(send, b"event: %b\ndata: %b\n\n" % (self._event, state))
                 last, silent_since = state, anyio.current_time()
             elif anyio.current_time() - silent_since > _SILENCE:
-                await _send(send, b": still here\n\n")
+                await _send(send, _ALIVE)
                 silent_since = anyio.current_time()
             await anyio.sleep(FRESH)
 

@@ -71,11 +71,13 @@ class RunNews(Struct, frozen=True):
     """What a run's event stream tells.
 
     Attributes:
+        identity: another text where another run has taken the folder.
         series: another text whenever the series has changed, "" where there is none.
         log: another text whenever the log has.
     """
 
     run: Run
+    identity: str
     series: str
     log: str
 

@@ -45,7 +45,7 @@ class RunState(Struct, frozen=True):
     @property
     def told(self) -> float:
         """When it told last, in seconds since 1970; 0 where it never did."""
-        return _seconds(self.progress.timestamp) if self.progress else 0.0
+        return seconds_of(self.progress.timestamp) if self.progress else 0.0
 
     @property
     def has_ended(self) -> bool:
@@ -60,7 +60,7 @@ def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunSt
     progress = told_progress(path)
     return RunState(
         folder=path,
-        name=path.absolute().name if name is None else name,
+        name=name_below(path, path) if name is None else name,
         identity=run_file.identity,
         team_id=run_file.team_id,
         status=_status(progress),
@@ -77,7 +77,7 @@ def find_runs(root: str | os.PathLike[str]) -> list[RunState]:
     found = []
     for folder in _run_folders(path, _DEEPEST):
         try:
-            found.append(read_state(folder, _name_below(path, folder)))
+            found.append(read_state(folder, name_below(path, folder)))
         except FolderError:
             continue
     return sorted(found, key=standing_order)
@@ -94,10 +94,11 @@ def _status(progress: Progress | None) -> MonitoredStatus:
         return "waiting"
     if progress.status != "running":
         return progress.status
-    return "running" if is_at_work(progress, time() - _seconds(progress.timestamp)) else "lost"
+    return "running" if is_at_work(progress, time() - seconds_of(progress.timestamp)) else "lost"
 
 
-def _seconds(timestamp: str) -> float:
+def seconds_of(timestamp: str) -> float:
+    """Return a time that a run told in seconds since 1970; 0 where it is none."""
     try:
         return datetime.fromisoformat(timestamp).timestamp()
     except (ValueError, OverflowError):
@@ -123,6 +124,8 @@ def _run_folders(path: Path, depth: int) -> Iterator[Path]:
         yield from _run_folders(path / name, depth - 1)
 
 
-def _name_below(root: Path, folder: Path) -> str:
+def name_below(root: Path, folder: Path) -> str:
+    """Name a folder as seen from a root; what is no UTF-8 in it is replaced."""
     name = folder.relative_to(root).as_posix()
-    return root.absolute().name if name == "." else name
+    name = root.absolute().name if name == "." else name
+    return os.fsencode(name).decode(errors="replace")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 _SMALL: Final = 65536
+_LARGEST: Final = 1 << 26  # bytes; no such file comes near it
 _SUFFIX: Final = ".tmp"
 _TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 
@@ -43,13 +44,15 @@ def read_small_file(path: Path) -> bytes:
     """Read a whole file in three system calls, where `Path.read_bytes` takes seven.
 
     Behind each of them a thread waits for the interpreter again, which a busy event loop gives
-    away once a turn.
+    away once a turn. A pipe or a device in its place neither blocks nor fills the memory.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         content = os.read(descriptor, _SMALL)
         while len(content) % _SMALL == 0 and (more := os.read(descriptor, _SMALL)):
             content += more
+            if len(content) > _LARGEST:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     except OSError as error:
         error.filename = str(path)
         raise

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from synexs_async.storage.files import append_to, replace_file
+from synexs_async.storage.files import append_to, read_small_file, replace_file
 from synexs_async.storage.folder import RunFolder
 
 MOST_SAMPLES: Final = 512
@@ -118,7 +118,7 @@ def rates(samples: Sequence[Sample]) -> list[float]:
 def _read(path: Path) -> list[Sample]:
     """Read whole samples; lines that a crash has torn are passed over."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_small_file(path).splitlines()
     except OSError:
         return []
     samples: list[Sample] = []
