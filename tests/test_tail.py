@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +19,12 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 import pytest
-from air import AirMission
+from air import Quick
 from builders import begun_run, missions, missions_with_errors
 from conftest import ROOT, Command
 from datasets import everything, log_of
 
 from synexs_async import (
-    Block,
     ConfigError,
     FolderError,
     JournalDamaged,
@@ -55,17 +53,6 @@ def slow(ctx: Context) -> str:
     ctx.metric("index", ctx.index)
     return "success" if ctx.rng.random() < 0.5 else "failure"
 """
-
-
-class Quick(AirMission):
-    """A mission without batches, so that no worker is waited for."""
-
-    feature_names: tuple[str, ...] = ()  # type: ignore[assignment]
-
-    def read(self, first: int, lines: Sequence[bytes]) -> Block:
-        """Make the block of these lines, without features."""
-        block = super().read(first, lines)
-        return replace(block, features=block.features[:, :, :0])
 
 
 def tell(run_folder: Path, status: str = "running", **changes: Any) -> None:
