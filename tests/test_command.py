@@ -17,6 +17,7 @@ from datasets import data_set, everything, index_of, log_of, read_json
 
 import synexs_async
 from synexs_async import default_scenario
+from synexs_async.cli import main
 
 MANY = 6000
 RUN = ("--missions", MANY, "--seed", 21)
@@ -321,6 +322,14 @@ def wait_for_end(process: int) -> bool:
     return bool(select.select([process], [], [], 30)[0])
 
 
+def exit_code(*arguments: object) -> int:
+    """Call the command within this process, up to its end."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
 def an_existing_file(tmp_path: Path) -> tuple[object, ...]:
     """Give a file as output."""
     (tmp_path / "file").write_text("mine")
@@ -374,9 +383,6 @@ BAD_INPUT = [
     (("--mission", "5"), "mission 5: is not known; expected one of team"),
     (("five",), "unrecognized arguments: five"),
     (("scenario", "easy"), "unrecognized arguments: easy"),
-    (an_existing_file, "file: is a file; choose a folder"),
-    (below_a_file, "can't be used: Not a directory; choose another --output"),
-    (a_foreign_folder, "photos: is not empty and holds no run of ours"),
     (("--scenario", "/no/such.toml"), "/no/such.toml: can't be read: No such file or directory"),
     (scenario(lambda text: text + "]"), "mine.toml: is not a TOML file"),
     (scenario(lambda text: text.replace("share = 0.5", "", 1)), "medium.share: is missing"),
@@ -398,6 +404,11 @@ BAD_INPUT = [
         "medium.share: expected a number, not 'half'",
     ),
 ]
+BAD_FOLDERS = [
+    (an_existing_file, "file: is a file; choose a folder"),
+    (below_a_file, "can't be used: Not a directory; choose another --output"),
+    (a_foreign_folder, "photos: is not empty and holds no run of ours"),
+]
 
 
 class TestBadInput:
@@ -406,7 +417,7 @@ class TestBadInput:
     @pytest.mark.parametrize(("arguments", "problem"), BAD_INPUT)
     def test_it_is_refused(
         self,
-        command: Command,
+        capfd: pytest.CaptureFixture[str],
         tmp_path: Path,
         arguments: tuple[str, ...] | Callable[[Path], tuple[object, ...]],
         problem: str,
@@ -419,8 +430,27 @@ class TestBadInput:
         else:
             given = (*arguments, "--output", tmp_path / "run")
         before = everything(tmp_path)
+        assert 2 == exit_code(*given)
+        out, err = capfd.readouterr()
+        (line,) = err.splitlines()
+        assert "" == out
+        assert line.startswith("synexs_async: error: ")
+        assert problem in line
+        assert before == everything(tmp_path)
+
+    @pytest.mark.parametrize(("options", "problem"), BAD_FOLDERS)
+    def test_a_folder_that_can_t_be_a_run_s_is_refused(
+        self,
+        command: Command,
+        tmp_path: Path,
+        options: Callable[[Path], tuple[object, ...]],
+        problem: str,
+    ) -> None:
+        """Other people's files stay as they are."""
+        given = options(tmp_path)
+        before = everything(tmp_path)
         finished = command.run(*given)
-        assert (finished.returncode, finished.stdout) == (2, "")
+        assert (2, "") == (finished.returncode, finished.stdout)
         (line,) = finished.stderr.splitlines()
         assert line.startswith("synexs_async: error: ")
         assert problem in line

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from monitored import make_run
 
 import synexs_async
 from synexs_async.config import OPTIONS
@@ -32,20 +33,7 @@ def test_the_readme_names_every_option(option: str) -> None:
 
 def test_the_readme_s_programs_run(tmp_path: Path) -> None:
     """The Python examples run as they stand, one after the other in one folder."""
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "synexs_async",
-            "--missions",
-            "32",
-            "--output",
-            str(tmp_path / "training_logs"),
-        ],
-        check=True,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
+    make_run(tmp_path / "training_logs", 32)
     assert len(PYTHON_BLOCKS) == 4
     for block in PYTHON_BLOCKS:
         finished = subprocess.run(

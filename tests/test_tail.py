@@ -23,6 +23,7 @@ from air import Quick
 from builders import begun_run, missions, missions_with_errors
 from conftest import ROOT, Command
 from datasets import everything, log_of
+from watched_missions import MISSION as GATED
 
 from synexs_async import (
     ConfigError,
@@ -121,9 +122,9 @@ class TestFollowing:
 
     async def test_a_resume_is_followed(self, command: Command, tmp_path: Path) -> None:
         """From before a run begins, over its interruption, to its end: everything, once."""
-        (tmp_path / "slow.py").write_text(SLOW)
-        folder = tmp_path / "run"
-        options = ("--mission", f"{tmp_path}/slow.py:slow", "--missions", 600, "--output", folder)
+        folder, gate = tmp_path / "run", tmp_path / "gate"
+        mission = ("--mission", GATED, "--param", "at=300", "--param", f"file={gate}")
+        options = (*mission, "--missions", 600, "--output", folder)
         lines: list[LogLine] = []
         records: list[dict[str, Any]] = []
 
@@ -151,6 +152,7 @@ class TestFollowing:
                 process = await off_loop(command.start, *options)
                 assert 130 == await off_loop(process.wait)
                 process.communicate()
+                gate.touch()
                 resumed = await off_loop(command.run, *options)
                 assert 0 == resumed.returncode, resumed.stderr
         journal = (folder / "missions" / "mission_000000000.jsonl").read_text()
