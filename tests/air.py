@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from synexs_async import Block, BlockMission
-from synexs_async.missions.mission import mission_identifiers
+from synexs_async import Block, BlockMission, mission_identifiers
 
 
 class AirMission(BlockMission):
