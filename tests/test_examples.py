@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from conftest import ROOT
 
-from synexs_async import find_runs
+from synexs_async import read_progress
 
 EXAMPLES = ROOT / "examples"
 MANY = 1_000_000
@@ -172,15 +172,17 @@ def test_several_runs_with_a_deadline_go_on_next_time(tmp_path: Path) -> None:
     options = ("--root", tmp_path, "--runs", 2)
     cut_short = output_of("many_runs.py", *options, "--missions", MANY, "--seconds", 1)
     assert "time is up; run it again to go on" == cut_short.splitlines()[-1]
-    standings = {state.name: state for state in find_runs(tmp_path)}
-    assert {"seed-0": "interrupted", "seed-1": "interrupted"} == {
-        name: state.status for name, state in standings.items()
-    }
+    reached = {}
+    for number, line in enumerate(cut_short.splitlines()[:-1]):
+        folder = tmp_path / f"seed-{number}"
+        if line != f"{folder}: not begun":  # where importing NumPy took all the time
+            reached[folder] = read_progress(folder).mission_current
+            assert f"{folder}: {reached[folder]:,} of {MANY:,} missions, interrupted" == line
 
-    most = max(state.progress.mission_current for state in standings.values() if state.progress)
+    most = max(reached.values(), default=0)
     completed = output_of("many_runs.py", *options, "--missions", most + 100, "--seconds", 60)
     done = f"{most + 100:,} of {most + 100:,} missions, completed"
-    told = [f"{tmp_path / name}: {done}" for name in sorted(standings)]
+    told = [f"{tmp_path / name}: {done}" for name in ("seed-0", "seed-1")]
     assert [*told, "all complete"] == completed.splitlines()
 
 
