@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import torch
 from air import AirMission, Quick
 from blockbuster import BlockBuster, BlockingError
+from conftest import ROOT
 from datasets import data_set, index_of, log_of, read_json
 from loguru import logger
 
@@ -33,6 +37,14 @@ from synexs_async import (
 )
 
 SEED = 11
+PLAIN_PROGRAM = """
+import asyncio, sys
+from air import Quick
+from synexs_async import RunConfig, run
+
+mission = Quick(lambda index: index or print("begun", flush=True))
+asyncio.run(run(RunConfig(missions=10_000_000, output=sys.argv[1], mission=mission)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +320,40 @@ async def test_the_host_is_left_as_it_was(tmp_path: Path) -> None:
     assert lines[-1] == "after the run\n"
     assert "after the run" not in log_of(tmp_path)
     await run(RunConfig(missions=64, output=tmp_path, mission=Quick()))
+
+
+async def test_a_host_may_silence_the_run(tmp_path: Path) -> None:
+    """Its handlers are told nothing, nor is the run's own file."""
+    lines: list[str] = []
+    handler = logger.add(lines.append)
+    logger.disable("synexs_async")
+    try:
+        await run(RunConfig(missions=8, output=tmp_path, mission=Quick()))
+    finally:
+        logger.enable("synexs_async")
+        logger.remove(handler)
+    assert ([], "") == (lines, log_of(tmp_path))
+
+
+def test_ctrl_c_in_a_plain_program_stops_in_order(tmp_path: Path) -> None:
+    """A program that does nothing about signals ends as ever, and its run fit to go on."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+    with subprocess.Popen(
+        [sys.executable, "-c", PLAIN_PROGRAM, tmp_path],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        assert "begun\n" == program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        _, complaints = program.communicate(timeout=60)
+    assert -signal.SIGINT == program.returncode
+    assert complaints.endswith("KeyboardInterrupt\n")
+    progress = read_progress(tmp_path)
+    assert "interrupted" == progress.status
+    assert progress.mission_current == progress.checkpoint_missions
 
 
 async def test_log_lines_are_whole_and_in_order(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 
 import httpx
 from conftest import ROOT
+from PIL import Image
 
 from synexs_async import read_progress
 
 EXAMPLES = ROOT / "examples"
 MANY = 1_000_000
+LINES_AND_BARS = {(31, 119, 180), (255, 127, 14), (44, 160, 44)}  # matplotlib's first three
 
 
 def start(name: str, *arguments: object) -> subprocess.Popen[str]:
@@ -187,7 +189,10 @@ def test_several_runs_with_a_deadline_go_on_next_time(tmp_path: Path) -> None:
 
 
 def test_a_plot_grows_while_a_run_goes_on(tmp_path: Path) -> None:
-    """The script ends with the whole run in its picture."""
+    """The script ends with the run's picture, of the size that it draws, in colours."""
     printed = output_of("live_plot.py", "--missions", 300, "--output", tmp_path)
     assert printed.startswith("completed: 300 missions, ")
-    assert (tmp_path / "live_plot.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(tmp_path / "live_plot.png") as picture:
+        assert (1100, 400) == picture.size
+        drawn = {colour for _, colour in picture.convert("RGB").getcolors(2**20) or ()}
+    assert LINES_AND_BARS <= drawn

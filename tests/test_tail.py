@@ -192,7 +192,7 @@ class TestFollowing:
             assert [*range(700)] == [record["mission_number"] for record in journal]
 
     async def test_cancelling_ends_a_tail(self, tmp_path: Path) -> None:
-        """A tail that waits, for lines or for a run, can be cancelled, and leaves no thread."""
+        """A tail that waits, for lines or for a run, can be cancelled at once."""
         await off_loop(begun_run, tmp_path / "run")
         await off_loop(tell, tmp_path / "run")
         for folder in ("run", "none yet"):
@@ -429,6 +429,7 @@ class TestCommand:
         with command.start("tail", folder, "--keep") as tail:
             assert tail.stdout is not None
             assert entry("here") == tail.stdout.readline()
+            assert 19 == os.getpriority(os.PRIO_PROCESS, tail.pid)  # it yields to the run
             tail.send_signal(signal.SIGINT)
             assert ("", "") == tail.communicate(timeout=PATIENCE)
         assert 130 == tail.returncode
