@@ -32,6 +32,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of ten missions."""
+    folder = tmp_path_factory.mktemp("quick") / "run"
+    assert 0 == Command().run("--quick", "--output", folder).returncode
+    return folder
+
+
 def wait_for_line(process: subprocess.Popen[str], pattern: str) -> str:
     """Read a process's output up to the first line that matches."""
     assert process.stdout is not None
@@ -125,17 +133,16 @@ class TestRunning:
         assert data_set(undisturbed) == data_set(tmp_path / "run")
 
     def test_the_printed_scenario_is_the_built_in_one(
-        self, command: Command, tmp_path: Path
+        self, command: Command, tmp_path: Path, quick: Path
     ) -> None:
         """`scenario` prints a file that gives the same missions when it is handed back."""
         file = tmp_path / "mine.toml"
         file.write_text(command.run("scenario").stdout, "utf-8")
         assert default_scenario() == synexs_async.load_scenario(file)
 
-        folders = (tmp_path / "with", tmp_path / "without")
-        assert command.run("--quick", "--output", folders[0], "--scenario", file).returncode == 0
-        assert command.run("--quick", "--output", folders[1]).returncode == 0
-        assert data_set(folders[0]) == data_set(folders[1])
+        folder = tmp_path / "run"
+        assert command.run("--quick", "--output", folder, "--scenario", file).returncode == 0
+        assert data_set(quick) == data_set(folder)
 
     def test_one_file_a_mission(self, command: Command, tmp_path: Path) -> None:
         """`--mission-files single` gives each mission a file, with the same lines."""
@@ -148,9 +155,11 @@ class TestRunning:
         (whole,) = (journal / "missions").iterdir()
         assert whole.read_bytes() == b"".join(file.read_bytes() for file in files)
 
-    def test_no_resume_moves_the_old_run_aside(self, command: Command, tmp_path: Path) -> None:
+    def test_no_resume_moves_the_old_run_aside(
+        self, command: Command, tmp_path: Path, quick: Path
+    ) -> None:
         """`--no-resume` deletes nothing: the old run lies whole where the console says."""
-        assert command.run("--quick", "--output", tmp_path).returncode == 0
+        shutil.copytree(quick, tmp_path, dirs_exist_ok=True)
         old = data_set(tmp_path)
         finished = command.run("--quick", "--output", tmp_path, "--no-resume", "--seed", 5)
         assert finished.returncode == 0
@@ -160,14 +169,12 @@ class TestRunning:
         assert old != data_set(tmp_path)
         assert command.run("--quick", "--output", archived).returncode == 0
 
-    def test_the_team_id_is_a_label(self, command: Command, tmp_path: Path) -> None:
+    def test_the_team_id_is_a_label(self, command: Command, tmp_path: Path, quick: Path) -> None:
         """A team id stands in run.json, and nowhere in the data."""
-        named, nameless = tmp_path / "named", tmp_path / "nameless"
-        assert command.run("--quick", "--output", named, "--team-id", "red").returncode == 0
-        assert command.run("--quick", "--output", nameless).returncode == 0
-        assert read_json(named / "run.json")["team_id"] == "red"
-        assert read_json(nameless / "run.json")["team_id"].startswith("team-")
-        assert data_set(named) == data_set(nameless)
+        assert command.run("--quick", "--output", tmp_path, "--team-id", "red").returncode == 0
+        assert read_json(tmp_path / "run.json")["team_id"] == "red"
+        assert read_json(quick / "run.json")["team_id"].startswith("team-")
+        assert data_set(quick) == data_set(tmp_path)
 
 
 class TestStopping:
