@@ -14,7 +14,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m synexs_async --missions $(MISSIONS)
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -22,7 +22,7 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 
 coverage: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov
 
 torture: $(VENV)/.tested
 	$(BIN)/python tests/faults/torture.py --write

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from synexs_async import Block, BlockMission
-from synexs_async.missions.mission import OUTCOME_NAMES, mission_identifiers
-from synexs_async.missions.rng import mission_uniforms
+from synexs_async import (
+    OUTCOME_NAMES,
+    Block,
+    BlockMission,
+    mission_identifiers,
+    mission_uniforms,
+)
 
 STEPS = 16
 

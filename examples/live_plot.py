@@ -1,6 +1,6 @@
 """A plot that grows while a run goes on: as a notebook, cell by cell, or as a script.
 
-pip install matplotlib
+pip install matplotlib     # and ipympl, in a notebook
 python examples/live_plot.py --missions 20000 --output runs/plot     # ends with live_plot.png
 
 In a notebook (VS Code and Jupytext read the `# %%` marks) put `%matplotlib widget` first. The run

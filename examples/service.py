@@ -3,9 +3,11 @@
 python -m synexs_async --mission examples/service.py:ask --concurrency 1000 --missions 20000 \
     --output runs/service
 
-The service is simulated: its answer takes 50 ms, and is a function of the question.
+The service is simulated: its answer takes 50 ms, and is a function of the question. Now and then it
+is busy instead, by chance: then the mission begins anew, and its record is the same.
 """
 
+from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -13,6 +15,8 @@ import anyio
 from synexs_async import Context, Outcome, mission
 
 ANSWER_SECONDS = 0.05
+BUSY_SHARE = 0.01
+chance = SystemRandom()  # the service's own, not the mission's
 
 
 class Busy(Exception):
@@ -20,7 +24,13 @@ class Busy(Exception):
 
 
 async def answer(question: int) -> int:
-    """Return the service's answer."""
+    """Return the service's answer.
+
+    Raises:
+        Busy: it is to be asked again.
+    """
+    if chance.random() < BUSY_SHARE:
+        raise Busy
     await anyio.sleep(ANSWER_SECONDS)
     return question * question % 10
 

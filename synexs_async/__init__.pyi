@@ -21,9 +21,16 @@ from .events import BatchWritten, CheckpointSaved, Event, Finished, Milestone, S
 from .missions.context import Context, Outcome, Record
 from .missions.declaring import mission
 from .missions.loading import load_mission
-from .missions.mission import Block, BlockMission, Mission
+from .missions.mission import (
+    OUTCOME_NAMES,
+    Block,
+    BlockMission,
+    Mission,
+    mission_identifiers,
+)
 from .missions.plain import PlainMission
 from .missions.records import ErrorRecord, MissionRecord
+from .missions.rng import mission_uniforms
 from .missions.scenario import Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
@@ -42,6 +49,7 @@ from .verification.differences import Difference
 from .verification.verify import PartCheck, Verification, verify_run
 
 __all__ = [
+    "OUTCOME_NAMES",
     "BatchDamaged",
     "BatchWritten",
     "Block",
@@ -101,6 +109,8 @@ __all__ = [
     "load_mission",
     "load_scenario",
     "mission",
+    "mission_identifiers",
+    "mission_uniforms",
     "open_run",
     "rates",
     "read_journal",

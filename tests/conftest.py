@@ -73,7 +73,11 @@ class Command:
     def run(self, *arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         with self.start(*arguments, **settings) as process:
-            out, err = process.communicate(timeout=100)
+            try:
+                out, err = process.communicate(timeout=100)
+            except subprocess.TimeoutExpired:
+                process.kill()  # or leaving the block would wait for it
+                raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -17,6 +17,7 @@ from datasets import data_set, everything, index_of, log_of, read_json
 
 import synexs_async
 from synexs_async import default_scenario
+from synexs_async.cli import main
 
 MANY = 6000
 RUN = ("--missions", MANY, "--seed", 21)
@@ -28,6 +29,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     finished = Command().run(*RUN, "--output", folder)
     assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of ten missions."""
+    folder = tmp_path_factory.mktemp("quick") / "run"
+    assert 0 == Command().run("--quick", "--output", folder).returncode
     return folder
 
 
@@ -124,17 +133,16 @@ class TestRunning:
         assert data_set(undisturbed) == data_set(tmp_path / "run")
 
     def test_the_printed_scenario_is_the_built_in_one(
-        self, command: Command, tmp_path: Path
+        self, command: Command, tmp_path: Path, quick: Path
     ) -> None:
         """`scenario` prints a file that gives the same missions when it is handed back."""
         file = tmp_path / "mine.toml"
         file.write_text(command.run("scenario").stdout, "utf-8")
         assert default_scenario() == synexs_async.load_scenario(file)
 
-        folders = (tmp_path / "with", tmp_path / "without")
-        assert command.run("--quick", "--output", folders[0], "--scenario", file).returncode == 0
-        assert command.run("--quick", "--output", folders[1]).returncode == 0
-        assert data_set(folders[0]) == data_set(folders[1])
+        folder = tmp_path / "run"
+        assert command.run("--quick", "--output", folder, "--scenario", file).returncode == 0
+        assert data_set(quick) == data_set(folder)
 
     def test_one_file_a_mission(self, command: Command, tmp_path: Path) -> None:
         """`--mission-files single` gives each mission a file, with the same lines."""
@@ -147,9 +155,11 @@ class TestRunning:
         (whole,) = (journal / "missions").iterdir()
         assert whole.read_bytes() == b"".join(file.read_bytes() for file in files)
 
-    def test_no_resume_moves_the_old_run_aside(self, command: Command, tmp_path: Path) -> None:
+    def test_no_resume_moves_the_old_run_aside(
+        self, command: Command, tmp_path: Path, quick: Path
+    ) -> None:
         """`--no-resume` deletes nothing: the old run lies whole where the console says."""
-        assert command.run("--quick", "--output", tmp_path).returncode == 0
+        shutil.copytree(quick, tmp_path, dirs_exist_ok=True)
         old = data_set(tmp_path)
         finished = command.run("--quick", "--output", tmp_path, "--no-resume", "--seed", 5)
         assert finished.returncode == 0
@@ -159,14 +169,12 @@ class TestRunning:
         assert old != data_set(tmp_path)
         assert command.run("--quick", "--output", archived).returncode == 0
 
-    def test_the_team_id_is_a_label(self, command: Command, tmp_path: Path) -> None:
+    def test_the_team_id_is_a_label(self, command: Command, tmp_path: Path, quick: Path) -> None:
         """A team id stands in run.json, and nowhere in the data."""
-        named, nameless = tmp_path / "named", tmp_path / "nameless"
-        assert command.run("--quick", "--output", named, "--team-id", "red").returncode == 0
-        assert command.run("--quick", "--output", nameless).returncode == 0
-        assert read_json(named / "run.json")["team_id"] == "red"
-        assert read_json(nameless / "run.json")["team_id"].startswith("team-")
-        assert data_set(named) == data_set(nameless)
+        assert command.run("--quick", "--output", tmp_path, "--team-id", "red").returncode == 0
+        assert read_json(tmp_path / "run.json")["team_id"] == "red"
+        assert read_json(quick / "run.json")["team_id"].startswith("team-")
+        assert data_set(quick) == data_set(tmp_path)
 
 
 class TestStopping:
@@ -321,6 +329,14 @@ def wait_for_end(process: int) -> bool:
     return bool(select.select([process], [], [], 30)[0])
 
 
+def exit_code(*arguments: object) -> int:
+    """Call the command within this process, up to its end."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
 def an_existing_file(tmp_path: Path) -> tuple[object, ...]:
     """Give a file as output."""
     (tmp_path / "file").write_text("mine")
@@ -374,9 +390,6 @@ BAD_INPUT = [
     (("--mission", "5"), "mission 5: is not known; expected one of team"),
     (("five",), "unrecognized arguments: five"),
     (("scenario", "easy"), "unrecognized arguments: easy"),
-    (an_existing_file, "file: is a file; choose a folder"),
-    (below_a_file, "can't be used: Not a directory; choose another --output"),
-    (a_foreign_folder, "photos: is not empty and holds no run of ours"),
     (("--scenario", "/no/such.toml"), "/no/such.toml: can't be read: No such file or directory"),
     (scenario(lambda text: text + "]"), "mine.toml: is not a TOML file"),
     (scenario(lambda text: text.replace("share = 0.5", "", 1)), "medium.share: is missing"),
@@ -398,6 +411,11 @@ BAD_INPUT = [
         "medium.share: expected a number, not 'half'",
     ),
 ]
+BAD_FOLDERS = [
+    (an_existing_file, "file: is a file; choose a folder"),
+    (below_a_file, "can't be used: Not a directory; choose another --output"),
+    (a_foreign_folder, "photos: is not empty and holds no run of ours"),
+]
 
 
 class TestBadInput:
@@ -406,7 +424,7 @@ class TestBadInput:
     @pytest.mark.parametrize(("arguments", "problem"), BAD_INPUT)
     def test_it_is_refused(
         self,
-        command: Command,
+        capfd: pytest.CaptureFixture[str],
         tmp_path: Path,
         arguments: tuple[str, ...] | Callable[[Path], tuple[object, ...]],
         problem: str,
@@ -419,8 +437,27 @@ class TestBadInput:
         else:
             given = (*arguments, "--output", tmp_path / "run")
         before = everything(tmp_path)
+        assert 2 == exit_code(*given)
+        out, err = capfd.readouterr()
+        (line,) = err.splitlines()
+        assert "" == out
+        assert line.startswith("synexs_async: error: ")
+        assert problem in line
+        assert before == everything(tmp_path)
+
+    @pytest.mark.parametrize(("options", "problem"), BAD_FOLDERS)
+    def test_a_folder_that_can_t_be_a_run_s_is_refused(
+        self,
+        command: Command,
+        tmp_path: Path,
+        options: Callable[[Path], tuple[object, ...]],
+        problem: str,
+    ) -> None:
+        """Other people's files stay as they are."""
+        given = options(tmp_path)
+        before = everything(tmp_path)
         finished = command.run(*given)
-        assert (finished.returncode, finished.stdout) == (2, "")
+        assert (2, "") == (finished.returncode, finished.stdout)
         (line,) = finished.stderr.splitlines()
         assert line.startswith("synexs_async: error: ")
         assert problem in line

@@ -53,6 +53,13 @@ def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "runs"))
 
 
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at runs not once a second, but as often as a test that waits for it would have it."""
+    for module in ("runs", "stream"):
+        monkeypatch.setattr(f"synexs_async.dashboard.{module}.FRESH", 0.02)
+
+
 @asynccontextmanager
 async def client_of(app: Any, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Ask an app without a server."""
@@ -273,6 +280,7 @@ async def test_a_run_that_is_a_link_out_of_the_root_is_not_there(root: Path) -> 
         assert 404 == (await client.get("/api/runs/linked")).status_code
 
 
+@pytest.mark.usefixtures("quick_looks")
 async def test_a_run_that_is_removed_is_gone(client: httpx.AsyncClient, root: Path) -> None:
     """It is no error of the server's."""
     assert 200 == (await client.get("/api/runs/whole/log")).status_code
@@ -484,6 +492,7 @@ class Listener:
             await self._sender.send(message["body"])
 
 
+@pytest.mark.usefixtures("quick_looks")
 async def test_pages_are_told_what_changes(root: Path) -> None:
     """The stream of a run tells each change, and that of all runs too; then it ends in order."""
     app = dashboard_app(root)
@@ -518,6 +527,7 @@ async def test_no_stream_gives_away_another_s_cookie(root: Path) -> None:
     assert b"set-cookie" not in second.headers
 
 
+@pytest.mark.usefixtures("quick_looks")
 async def test_a_slow_page_skips_to_the_latest_state(root: Path) -> None:
     """What happened while it took in nothing is not kept for it."""
     folder = RunFolder(root / "whole")

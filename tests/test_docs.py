@@ -9,12 +9,27 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from monitored import make_run
 
 import synexs_async
+from synexs_async.cli import main
 from synexs_async.config import OPTIONS
 
 README = (ROOT / "README.md").read_text("utf-8")
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+MONITORING = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+
+
+def section_of(page: str, heading: str) -> str:
+    """Return what stands below a heading."""
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def programs_of(text: str) -> list[str]:
+    """Return its Python programs."""
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+PROGRAMS = [*programs_of(README), *programs_of(section_of(MONITORING, "Report"))]
 
 
 def test_every_public_name_is_there() -> None:
@@ -30,24 +45,28 @@ def test_the_readme_names_every_option(option: str) -> None:
     assert f"--no-{name}" in README if option == "resume" else f"--{name}" in README
 
 
-def test_the_readme_s_programs_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "heading"), [("tail", "Tail"), ("dashboard", "Dashboard")])
+def test_a_command_s_table_has_its_options(
+    capsys: pytest.CaptureFixture[str], command: str, heading: str
+) -> None:
+    """All that `--help` lists, and no others."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    listed = re.findall(r"(?m)^  (-.*?)(?:  |$)", capsys.readouterr().out)
+    told = re.findall(r"(?m)^\| (`-.*?) \|", section_of(MONITORING, heading))
+    assert flags_in(listed) - {"-h", "--help"} == flags_in(told)
+
+
+def flags_in(lines: list[str]) -> set[str]:
+    """Return the options' names."""
+    return {flag for line in lines for flag in re.findall(r"(?<!\w)--?[a-z]+", line)}
+
+
+def test_the_programs_run(tmp_path: Path) -> None:
     """The Python examples run as they stand, one after the other in one folder."""
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "synexs_async",
-            "--missions",
-            "32",
-            "--output",
-            str(tmp_path / "training_logs"),
-        ],
-        check=True,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    assert len(PYTHON_BLOCKS) == 4
-    for block in PYTHON_BLOCKS:
+    make_run(tmp_path / "training_logs", 32)
+    assert len(PROGRAMS) == 6
+    for block in PROGRAMS:
         finished = subprocess.run(
             [sys.executable, "-c", block],
             check=False,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -11,8 +14,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 import torch
-from air import AirMission
+from air import AirMission, Quick
 from blockbuster import BlockBuster, BlockingError
+from conftest import ROOT
 from datasets import data_set, index_of, log_of, read_json
 from loguru import logger
 
@@ -33,6 +37,14 @@ from synexs_async import (
 )
 
 SEED = 11
+PLAIN_PROGRAM = """
+import asyncio, sys
+from air import Quick
+from synexs_async import RunConfig, run
+
+mission = Quick(lambda index: index or print("begun", flush=True))
+asyncio.run(run(RunConfig(missions=10_000_000, output=sys.argv[1], mission=mission)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +74,7 @@ async def test_two_runs_at_once_do_not_meet(tmp_path: Path, undisturbed: Path) -
 
 async def test_a_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     """Two runs in one folder can't be: the second is told who holds it."""
-    async with open_run(RunConfig(missions=64, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=64, output=tmp_path, mission=Quick())) as live:
         with pytest.raises(FolderInUse, match=f"process {read_progress_pid(live.output)} on"):
             await run(RunConfig(missions=64, output=tmp_path))
 
@@ -94,9 +106,11 @@ async def test_cancelling_stops_in_order(tmp_path: Path, undisturbed: Path) -> N
 
 
 async def test_a_deadline_stops_in_order(tmp_path: Path) -> None:
-    """`move_on_after` around a run does what cancelling does."""
-    with anyio.move_on_after(0.05) as scope:
-        await run(RunConfig(missions=10_000_000, output=tmp_path))
+    """A deadline around a run does what cancelling does."""
+    config = RunConfig(missions=10_000_000, output=tmp_path, mission=Quick())
+    with anyio.CancelScope() as scope:
+        async with open_run(config):
+            scope.deadline = anyio.current_time()
     assert scope.cancelled_caught
     assert read_json(tmp_path / "progress.json")["status"] == "interrupted"
 
@@ -104,19 +118,20 @@ async def test_a_deadline_stops_in_order(tmp_path: Path) -> None:
 async def test_an_exception_in_the_body_stops_in_order(tmp_path: Path) -> None:
     """The host's exception comes out as it is, and the run is left fit to go on."""
     with pytest.raises(ZeroDivisionError):
-        async with open_run(RunConfig(missions=10_000_000, output=tmp_path)):
+        async with open_run(RunConfig(missions=10_000_000, output=tmp_path, mission=Quick())):
             raise ZeroDivisionError
     assert read_json(tmp_path / "progress.json")["status"] == "interrupted"
 
 
 async def test_stopping_ends_the_run_but_not_the_body(tmp_path: Path) -> None:
     """`stop()` asks for an orderly end; the report says how far the run came."""
-    async with open_run(RunConfig(missions=10_000_000, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=10_000_000, output=tmp_path, mission=Quick())) as live:
         async with aclosing(live.records()) as records:
             await anext(records)
         live.stop()
     assert live.report.status == "interrupted"
-    assert live.report.missions == len(await journal(tmp_path))
+    lines = (tmp_path / "missions" / "mission_000000000.jsonl").read_bytes().count(b"\n")
+    assert live.report.missions == lines
     assert live.report.dataset_sha256 is None
 
 
@@ -156,7 +171,7 @@ async def test_records_start_where_they_are_asked_to(tmp_path: Path) -> None:
 
 async def test_records_can_only_start_at_a_mission(tmp_path: Path) -> None:
     """A stream from before the first mission is a mistake, and told as one."""
-    async with open_run(RunConfig(missions=10, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=10, output=tmp_path, mission=Quick())) as live:
         with pytest.raises(ValueError, match="start: expected 0 or more, not -3"):
             await anext(live.records(start=-3))
 
@@ -164,7 +179,7 @@ async def test_records_can_only_start_at_a_mission(tmp_path: Path) -> None:
 async def test_a_slow_reader_holds_the_run_back(tmp_path: Path) -> None:
     """While somebody reads, the run does not get far ahead: memory stays flat."""
     simulated: list[int] = []
-    mission = AirMission(simulated.append, block_size=64)
+    mission = Quick(simulated.append, block_size=64)
     config = RunConfig(missions=20_000, output=tmp_path, mission=mission)
     async with open_run(config) as live, aclosing(live.records()) as records:
         async for record in records:
@@ -177,7 +192,7 @@ async def test_a_slow_reader_holds_the_run_back(tmp_path: Path) -> None:
 
 async def test_a_reader_that_leaves_lets_the_run_go_on(tmp_path: Path) -> None:
     """Leaving the stream, and the body, does not stop the run."""
-    async with open_run(RunConfig(missions=9000, output=tmp_path, mission=AirMission())) as live:
+    async with open_run(RunConfig(missions=9000, output=tmp_path, mission=Quick())) as live:
         async for _ in live.records():
             break  # without closing the iterator
     assert live.report.status == "completed"
@@ -190,7 +205,7 @@ async def test_a_mission_that_raises_stops_the_run(tmp_path: Path) -> None:
         if index == 130:
             raise LookupError("no such host")
 
-    config = RunConfig(missions=200, output=tmp_path, mission=AirMission(trip))
+    config = RunConfig(missions=200, output=tmp_path, mission=Quick(trip))
     with pytest.raises(MissionFailed, match="mission 130 raised LookupError: no such host"):
         await run(config)
 
@@ -200,7 +215,7 @@ async def test_a_mission_that_raises_stops_the_run(tmp_path: Path) -> None:
     assert "Traceback" in log
     assert 'raise LookupError("no such host")' in log
 
-    mended = RunConfig(missions=200, output=tmp_path, mission=AirMission())
+    mended = RunConfig(missions=200, output=tmp_path, mission=Quick())
     assert (await run(mended)).new_missions == 70
 
 
@@ -212,7 +227,7 @@ async def test_a_metric_that_is_no_finite_number_is_an_error(
 ) -> None:
     """It would make sums that no checkpoint can hold; the mission and the metric are named."""
 
-    class Endless(AirMission):
+    class Endless(Quick):
         def read(self, first: int, lines: Sequence[bytes]) -> Block:
             """Let mission 5 have the metric."""
             block = super().read(first, lines)
@@ -297,14 +312,48 @@ async def test_the_host_is_left_as_it_was(tmp_path: Path) -> None:
     handler = logger.add(lines.append, format="{message}")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     inside: dict[signal.Signals, object] = {}
-    async with open_run(RunConfig(missions=64, output=tmp_path)):
+    async with open_run(RunConfig(missions=64, output=tmp_path, mission=Quick())):
         inside = {number: signal.getsignal(number) for number in handlers}
     assert handlers == inside
     logger.info("after the run")
     logger.remove(handler)
     assert lines[-1] == "after the run\n"
     assert "after the run" not in log_of(tmp_path)
-    await run(RunConfig(missions=64, output=tmp_path))
+    await run(RunConfig(missions=64, output=tmp_path, mission=Quick()))
+
+
+async def test_a_host_may_silence_the_run(tmp_path: Path) -> None:
+    """Its handlers are told nothing, nor is the run's own file."""
+    lines: list[str] = []
+    handler = logger.add(lines.append)
+    logger.disable("synexs_async")
+    try:
+        await run(RunConfig(missions=8, output=tmp_path, mission=Quick()))
+    finally:
+        logger.enable("synexs_async")
+        logger.remove(handler)
+    assert ([], "") == (lines, log_of(tmp_path))
+
+
+def test_ctrl_c_in_a_plain_program_stops_in_order(tmp_path: Path) -> None:
+    """A program that does nothing about signals ends as ever, and its run fit to go on."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+    with subprocess.Popen(
+        [sys.executable, "-c", PLAIN_PROGRAM, tmp_path],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        assert "begun\n" == program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        _, complaints = program.communicate(timeout=60)
+    assert -signal.SIGINT == program.returncode
+    assert complaints.endswith("KeyboardInterrupt\n")
+    progress = read_progress(tmp_path)
+    assert "interrupted" == progress.status
+    assert progress.mission_current == progress.checkpoint_missions
 
 
 async def test_log_lines_are_whole_and_in_order(tmp_path: Path) -> None:
@@ -321,16 +370,17 @@ async def test_log_lines_are_whole_and_in_order(tmp_path: Path) -> None:
 
 async def test_progress_can_be_read_at_any_moment(tmp_path: Path) -> None:
     """While the file is being replaced, a reader always finds a whole one."""
-    statuses = set()
+    statuses = []
     missions = [0]
     async with open_run(RunConfig(missions=20_000, output=tmp_path)) as live:
         while live.progress.status == "running":
             if (tmp_path / "progress.json").exists():
                 content = await anyio.to_thread.run_sync(read_json, tmp_path / "progress.json")
-                statuses.add(content["status"])
+                statuses.append(content["status"])
                 missions.append(content["mission_current"])
             await anyio.lowlevel.checkpoint()
-    assert statuses <= {"running", "completed"}
+    assert "running" == statuses[0]
+    assert {*statuses} <= {"running", "completed"}
     assert sorted(missions) == missions
     assert read_json(tmp_path / "progress.json")["status"] == "completed"
 
@@ -355,7 +405,7 @@ async def test_progress_has_the_keys_that_monitors_read(tmp_path: Path) -> None:
 
 async def test_blocking_calls_on_the_loop_are_found(tmp_path: Path) -> None:
     """The guard that all these tests run under does guard."""
-    await run(RunConfig(missions=10, output=tmp_path))
+    await run(RunConfig(missions=10, output=tmp_path, mission=Quick()))
     with pytest.raises(BlockingError):
         read_progress(tmp_path)
 

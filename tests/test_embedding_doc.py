@@ -18,7 +18,7 @@ ENDS = {
     "beside.py": r"(\d+ missions are safe from a power cut\n)+completed after 500 missions\n"
     r"\w{64}\n",
     "records.py": r"\d+ honeypot\n500 missions, 0 records missed\n",
-    "deadline.py": r"True interrupted \d+\n",
+    "deadline.py": r"(True interrupted \d+|the time was up before the run had begun)\n",
     "quiet.py": "",
     "several.py": r"(.*/runs/[12] [0-9a-f]{64}\n){2}",
 }

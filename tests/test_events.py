@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from air import AirMission
+from air import AirMission, Quick
 
 from synexs_async import (
     BatchWritten,
     CheckpointSaved,
+    Context,
     Event,
     Finished,
     LiveRun,
@@ -19,10 +21,21 @@ from synexs_async import (
     MissionFailed,
     RunConfig,
     Stopping,
+    mission,
     open_run,
     run,
 )
 from synexs_async.tasks.broadcast import Broadcast
+
+TENTHS_TOLD: list[anyio.Event] = []
+
+
+@mission()
+async def stepwise(ctx: Context[Any]) -> str:
+    """One of twenty: wait until the tenth before this mission's own was told."""
+    if ctx.index >= 2:
+        await TENTHS_TOLD[ctx.index // 2 - 1].wait()
+    return "success"
 
 
 async def gathered(live: LiveRun) -> list[Event]:
@@ -31,16 +44,13 @@ async def gathered(live: LiveRun) -> list[Event]:
 
 
 async def test_a_run_tells_what_happens(tmp_path: Path) -> None:
-    """Batches in their order, tenths, checkpoints of what is written, and at last how it ended."""
+    """Batches in their order, checkpoints of what is written, and at last how it ended."""
     config = RunConfig(missions=100, output=tmp_path, checkpoint_every=50)
     async with open_run(config) as live:
         events = await gathered(live)
     batches = [event for event in events if isinstance(event, BatchWritten)]
     assert [(0, 32), (32, 32), (64, 32), (96, 4)] == [(b.first, b.missions) for b in batches]
     assert "batches/batch_000000.pt" == batches[0].file
-    tenths = [event.missions for event in events if isinstance(event, Milestone)]
-    assert tenths == sorted(tenths)
-    assert 100 == tenths[-1]
     saved = [event.missions for event in events if isinstance(event, CheckpointSaved)]
     assert [50, 100, 100] == saved
     assert events.index(batches[0]) < events.index(CheckpointSaved(50))
@@ -48,9 +58,21 @@ async def test_a_run_tells_what_happens(tmp_path: Path) -> None:
     assert not any(isinstance(event, Stopping) for event in events)
 
 
+async def test_each_tenth_is_told_when_it_is_reached(tmp_path: Path) -> None:
+    """None is left out where there is time to tell them all."""
+    TENTHS_TOLD[:] = [anyio.Event() for _ in range(10)]
+    tenths = []
+    async with open_run(RunConfig(missions=20, output=tmp_path, mission=stepwise)) as live:
+        async for event in live.events():
+            if isinstance(event, Milestone):
+                tenths.append(event.missions)
+                TENTHS_TOLD[event.missions // 2 - 1].set()
+    assert [*range(2, 21, 2)] == tenths
+
+
 async def test_a_run_that_is_told_to_stop_says_so(tmp_path: Path) -> None:
     """`Stopping` comes when nothing more is simulated, `Finished` when all of it is written."""
-    async with open_run(RunConfig(missions=100_000, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=100_000, output=tmp_path, mission=Quick())) as live:
         events = live.events()
         live.stop()
         told = [event async for event in events]
@@ -67,17 +89,16 @@ async def test_a_run_that_fails_says_so(tmp_path: Path) -> None:
 
     told: list[Event] = []
     with pytest.raises(MissionFailed):
-        async with open_run(
-            RunConfig(missions=16, output=tmp_path, mission=AirMission(fails))
-        ) as live:
+        async with open_run(RunConfig(missions=16, output=tmp_path, mission=Quick(fails))) as live:
             told = await gathered(live)
     assert Finished("failed", 8) == told[-1]
 
 
 async def test_a_run_that_is_complete_has_finished(tmp_path: Path) -> None:
     """It tells so at once."""
-    await run(RunConfig(missions=8, output=tmp_path))
-    async with open_run(RunConfig(missions=8, output=tmp_path)) as live:
+    config = RunConfig(missions=8, output=tmp_path, mission=Quick())
+    await run(config)
+    async with open_run(config) as live:
         assert [Finished("completed", 8)] == await gathered(live)
 
 
@@ -101,25 +122,25 @@ async def test_many_may_listen_and_each_hears_all(tmp_path: Path) -> None:
 
 async def test_who_lags_misses_the_oldest_and_is_told_how_many(tmp_path: Path) -> None:
     """The run does not wait; nothing that is left is out of order, and the end is not missed."""
-    config = RunConfig(missions=1500, batch_size=1, output=tmp_path, mission=AirMission())
+    config = RunConfig(missions=1100, batch_size=1, output=tmp_path, mission=AirMission())
     async with open_run(config) as live:
         events = live.events()
-        async for _ in live.records(start=1499):
+        async for _ in live.records(start=1099):
             pass
         async for event in live.events():
             if isinstance(event, Finished):
                 break
         told = [event async for event in events]
     assert 1024 == len(told)
-    assert events.dropped > 1500 - 1024
+    assert events.dropped > 1100 - 1024
     numbers = [event.first for event in told if isinstance(event, BatchWritten)]
-    assert list(range(numbers[0], 1500)) == numbers
-    assert Finished("completed", 1500) == told[-1]
+    assert list(range(numbers[0], 1100)) == numbers
+    assert Finished("completed", 1100) == told[-1]
 
 
 async def test_who_wants_to_miss_nothing_holds_the_run(tmp_path: Path) -> None:
     """Batches wait until they can be told; all come, and in their order."""
-    config = RunConfig(missions=1500, batch_size=1, output=tmp_path, mission=AirMission())
+    config = RunConfig(missions=1100, batch_size=1, output=tmp_path, mission=AirMission())
     async with open_run(config) as live:
         events = live.events(on_lag="wait")
         while live.progress.batches_written < 1000:
@@ -128,7 +149,7 @@ async def test_who_wants_to_miss_nothing_holds_the_run(tmp_path: Path) -> None:
         told = [event async for event in events]
     assert 0 == events.dropped
     numbers = [event.first for event in told if isinstance(event, BatchWritten)]
-    assert list(range(1500)) == numbers
+    assert list(range(1100)) == numbers
 
 
 async def test_who_wants_to_miss_nothing_hears_of_the_end_too() -> None:
@@ -146,7 +167,7 @@ async def test_who_wants_to_miss_nothing_hears_of_the_end_too() -> None:
 
 async def test_leaving_the_body_lets_the_run_go_on_alone(tmp_path: Path) -> None:
     """A stream that nobody reads any more holds nothing up."""
-    config = RunConfig(missions=1500, batch_size=1, output=tmp_path, mission=AirMission())
+    config = RunConfig(missions=1100, batch_size=1, output=tmp_path, mission=AirMission())
     async with open_run(config) as live:
         live.events(on_lag="wait")
     assert "completed" == live.report.status
@@ -154,7 +175,7 @@ async def test_leaving_the_body_lets_the_run_go_on_alone(tmp_path: Path) -> None
 
 async def test_records_may_be_missed_where_that_is_wanted(tmp_path: Path) -> None:
     """Who lags is taken to the newest ones, in order, and knows how many are missing."""
-    config = RunConfig(missions=12_000, output=tmp_path, mission=AirMission(block_size=256))
+    config = RunConfig(missions=12_000, output=tmp_path, mission=Quick(block_size=256))
     async with open_run(config) as live:
         records = live.records(on_lag="drop")
         first = await anext(records)
@@ -171,7 +192,7 @@ async def test_records_may_be_missed_where_that_is_wanted(tmp_path: Path) -> Non
 
 async def test_a_word_that_is_no_choice_is_refused(tmp_path: Path) -> None:
     """The error lists the choices."""
-    async with open_run(RunConfig(missions=8, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=8, output=tmp_path, mission=Quick())) as live:
         for consume in (live.events, lambda on_lag: live.records(on_lag=on_lag)):
             with pytest.raises(ValueError, match="expected 'wait' or 'drop', not 'never'"):
                 consume("never")  # type: ignore[arg-type]
@@ -179,6 +200,6 @@ async def test_a_word_that_is_no_choice_is_refused(tmp_path: Path) -> None:
 
 async def test_who_listens_after_the_end_is_told_of_it(tmp_path: Path) -> None:
     """A listener that comes too late does not wait for ever."""
-    async with open_run(RunConfig(missions=8, output=tmp_path)) as live:
+    async with open_run(RunConfig(missions=8, output=tmp_path, mission=Quick())) as live:
         await gathered(live)
         assert [Finished("completed", 8)] == await gathered(live)

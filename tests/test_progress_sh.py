@@ -359,7 +359,7 @@ def test_a_run_whose_process_is_gone_is_stalled(tmp_path: Path) -> None:
     pid = dead_pid()
     code, out = once(report(tmp_path, pid=pid))
     assert 6 == code
-    assert re.search(rf"(?m)^process {pid} is gone, no report for [01]s$", out)
+    assert re.search(rf"(?m)^process {pid} is gone, no report for \d+s$", out)
     assert "to go on, start the same command again: it resumes" in out
 
 

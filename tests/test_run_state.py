@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from air import Quick
 from monitored import make_run
 
 from synexs_async import FolderError, RunConfig, find_runs, mission, read_progress, read_state, run
@@ -94,24 +95,24 @@ def test_a_run_of_an_earlier_version_has_no_groups(tmp_path: Path) -> None:
 
 def test_a_run_tells_how_it_stands(tmp_path: Path) -> None:
     """Completed, interrupted and failed are the run's own words."""
-    anyio.run(run, RunConfig(missions=8, output=tmp_path / "a"))
-    assert "completed" == read_state(tmp_path / "a").status
+    anyio.run(run, RunConfig(missions=8, output=tmp_path, mission=Quick()))
+    assert "completed" == read_state(tmp_path).status
     for status in ("interrupted", "failed"):
-        tell(tmp_path / "a", status=status)
-        assert status == read_state(tmp_path / "a").status
-    assert read_state(tmp_path / "a").has_ended
+        tell(tmp_path, status=status)
+        assert status == read_state(tmp_path).status
+    assert read_state(tmp_path).has_ended
 
 
 def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     """Here that is known by the process, and everywhere by its silence."""
-    anyio.run(run, RunConfig(missions=8, output=tmp_path))
-    tell(tmp_path, status="running", pid=os.getpid())
+    make_run(tmp_path)
+    tell(tmp_path, status="running", pid=os.getpid(), timestamp=timestamp())
     assert "running" == read_state(tmp_path).status
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     tell(tmp_path, status="running", pid=ended.pid)
     assert "lost" == read_state(tmp_path).status
-    tell(tmp_path, status="running", host="elsewhere")
+    tell(tmp_path, status="running", host="elsewhere", timestamp=timestamp())
     assert "running" == read_state(tmp_path).status
     for told in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
         tell(tmp_path, timestamp=told)
@@ -123,7 +124,7 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
 
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
     """It has an identity, and no progress."""
-    anyio.run(run, RunConfig(missions=8, output=tmp_path))
+    make_run(tmp_path)
     (tmp_path / "progress.json").unlink()
     state = read_state(tmp_path)
     assert ("waiting", None, False) == (state.status, state.progress, state.has_ended)
@@ -141,7 +142,9 @@ def test_runs_at_work_keep_their_places(tmp_path: Path) -> None:
 def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:
     """Two levels deep, with their names as seen from there; what is no run is passed over."""
     for name in ("old", "deep/er", "new", "too/deep/down"):
-        anyio.run(run, RunConfig(missions=2, output=tmp_path / name))
+        make_run(tmp_path / name)
+    tell(tmp_path / "new", timestamp="2026-03-31T00:00:00+00:00")
+    tell(tmp_path / "deep/er", timestamp="2026-02-28T00:00:00+00:00")
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")

@@ -24,7 +24,7 @@ def test_the_printed_scenario_is_the_built_in_one(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(TEXT, "utf-8")
 
-    assert default_scenario() == load_scenario(file)
+    assert default_scenario() == load_scenario(file) == load_scenario(str(file))
 
 
 def test_the_built_in_scenario_has_the_documented_difficulties() -> None:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import anyio
+from air import Quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -46,9 +47,9 @@ def test_a_run_tells_how_it_went(tmp_path: Path) -> None:
 
 def test_a_run_that_is_extended_goes_on_with_its_series(tmp_path: Path) -> None:
     """The samples of earlier sessions stay, and missions and working time never fall."""
-    anyio.run(run, RunConfig(missions=32, output=tmp_path))
+    anyio.run(run, RunConfig(missions=32, output=tmp_path, mission=Quick()))
     before = read_series(tmp_path)
-    anyio.run(run, RunConfig(missions=96, output=tmp_path))
+    anyio.run(run, RunConfig(missions=96, output=tmp_path, mission=Quick()))
     samples = read_series(tmp_path)
     assert before[0] == samples[0]
     assert 96 == samples[-1].missions
@@ -67,8 +68,9 @@ def test_working_time_behind_the_checkpoint_outlives_a_kill(tmp_path: Path) -> N
 
 def test_a_run_moved_aside_takes_its_series_with_it(tmp_path: Path) -> None:
     """The run that begins anew has a series of its own."""
-    anyio.run(run, RunConfig(missions=32, output=tmp_path))
-    report = anyio.run(run, RunConfig(missions=16, output=tmp_path, resume=False))
+    anyio.run(run, RunConfig(missions=32, output=tmp_path, mission=Quick()))
+    again = RunConfig(missions=16, output=tmp_path, mission=Quick(), resume=False)
+    report = anyio.run(run, again)
     assert report.archived is not None
     assert 32 == read_series(report.archived)[-1].missions
     assert [0, 16] == [read_series(tmp_path)[k].missions for k in (0, -1)]

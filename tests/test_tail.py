@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +19,13 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 import pytest
-from air import AirMission
+from air import Quick
 from builders import begun_run, missions, missions_with_errors
 from conftest import ROOT, Command
 from datasets import everything, log_of
+from watched_missions import MISSION as GATED
 
 from synexs_async import (
-    Block,
     ConfigError,
     FolderError,
     JournalDamaged,
@@ -56,17 +55,6 @@ def slow(ctx: Context) -> str:
     ctx.metric("index", ctx.index)
     return "success" if ctx.rng.random() < 0.5 else "failure"
 """
-
-
-class Quick(AirMission):
-    """A mission without batches, so that no worker is waited for."""
-
-    feature_names: tuple[str, ...] = ()  # type: ignore[assignment]
-
-    def read(self, first: int, lines: Sequence[bytes]) -> Block:
-        """Make the block of these lines, without features."""
-        block = super().read(first, lines)
-        return replace(block, features=block.features[:, :, :0])
 
 
 def tell(run_folder: Path, status: str = "running", **changes: Any) -> None:
@@ -135,9 +123,9 @@ class TestFollowing:
 
     async def test_a_resume_is_followed(self, command: Command, tmp_path: Path) -> None:
         """From before a run begins, over its interruption, to its end: everything, once."""
-        (tmp_path / "slow.py").write_text(SLOW)
-        folder = tmp_path / "run"
-        options = ("--mission", f"{tmp_path}/slow.py:slow", "--missions", 600, "--output", folder)
+        folder, gate = tmp_path / "run", tmp_path / "gate"
+        mission = ("--mission", GATED, "--param", "at=300", "--param", f"file={gate}")
+        options = (*mission, "--missions", 600, "--output", folder)
         lines: list[LogLine] = []
         records: list[dict[str, Any]] = []
 
@@ -165,6 +153,7 @@ class TestFollowing:
                 process = await off_loop(command.start, *options)
                 assert 130 == await off_loop(process.wait)
                 process.communicate()
+                gate.touch()
                 resumed = await off_loop(command.run, *options)
                 assert 0 == resumed.returncode, resumed.stderr
         journal = (folder / "missions" / "mission_000000000.jsonl").read_text()
@@ -204,7 +193,7 @@ class TestFollowing:
             assert [*range(700)] == [record["mission_number"] for record in journal]
 
     async def test_cancelling_ends_a_tail(self, tmp_path: Path) -> None:
-        """A tail that waits, for lines or for a run, can be cancelled, and leaves no thread."""
+        """A tail that waits, for lines or for a run, can be cancelled at once."""
         await off_loop(begun_run, tmp_path / "run")
         await off_loop(tell, tmp_path / "run")
         for folder in ("run", "none yet"):
@@ -459,6 +448,7 @@ class TestCommand:
         with command.start("tail", folder, "--keep") as tail:
             assert tail.stdout is not None
             assert entry("here") == tail.stdout.readline()
+            assert 19 == os.getpriority(os.PRIO_PROCESS, tail.pid)  # it yields to the run
             tail.send_signal(signal.SIGINT)
             assert ("", "") == tail.communicate(timeout=PATIENCE)
         assert 130 == tail.returncode

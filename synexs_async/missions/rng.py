@@ -64,7 +64,11 @@ class MissionStreams:
 
 
 def mission_uniforms(seed: int, first: int, count: int, draws: int) -> Floats:
-    """Return what `MissionStreams` does, for whoever asks just once."""
+    """Return the uniform variates of missions `first` to `first + count - 1`, from their streams.
+
+    Returns:
+        float64 in [0, 1) with 53 random bits each, shape [count, draws].
+    """
     return MissionStreams(seed, draws).uniforms(first, count)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from functools import cache
 from importlib import resources
@@ -65,10 +66,10 @@ def default_scenario() -> Scenario:
     return parse_scenario(default_scenario_text(), "built-in scenario")
 
 
-def load_scenario(path: Path) -> Scenario:
+def load_scenario(path: str | os.PathLike[str]) -> Scenario:
     """Read a scenario from a TOML file; ScenarioError says what is wrong with it."""
     try:
-        text = path.read_text("utf-8")
+        text = Path(path).read_text("utf-8")
     except OSError as error:
         raise ScenarioError(str(path), "", f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
