@@ -347,15 +347,16 @@ async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served
     address = server.address
     async with opened(browser, f"{address}/", prepare=take_the_stream) as page:
         runs = await answer_of(page, "api/runs")
-        await page.locator(".run a").first.focus()
+        await page.locator(".run a").last.focus()
         name = await page.locator(":focus").inner_text()
-        runs["runs"].append(runs["runs"].pop(0) | {"status": "waiting", "progress": None})
+        moved = runs["runs"].pop() | {"status": "waiting", "progress": None}
+        runs["runs"].insert(0, moved)
         await tell(page, "runs", runs)
-        last = page.locator(".run").last
-        await expect(last.locator("a")).to_have_text(name)
-        await expect(last.locator("a")).to_be_focused()
-        await expect(last.get_by_role("img")).to_have_accessible_name("no missions yet")
-        await expect(last.locator(".figures")).to_have_text("nothing told yet")
+        row = page.locator(".run").first
+        await expect(row.locator("a")).to_have_text(name)
+        await expect(row.locator("a")).to_be_focused()
+        await expect(row.get_by_role("img")).to_have_accessible_name("no missions yet")
+        await expect(row.locator(".figures")).to_have_text("nothing told yet")
     first = 0
 
     async def answer(route: Route) -> None:
