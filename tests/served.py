@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from conftest import Command
 
+PATIENCE: Final = 60  # seconds: on a busy machine a server of niceness 19 is slow, and not at fault
 _SAID = re.compile(r"http://[\d.]+:(\d+)/")
 
 
@@ -35,7 +37,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            _, complaints = self.process.communicate(timeout=10)
+            _, complaints = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -43,9 +45,9 @@ class Served:
 
 
 @contextmanager
-def served(root: Path, *options: str) -> Iterator[Served]:
+def served(root: Path, *options: str, port: int = 0) -> Iterator[Served]:
     """Serve runs as long as it is needed."""
-    server = Served(root, *options)
+    server = Served(root, *options, port=port)
     try:
         yield server
     finally:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import pytest
 from conftest import ROOT, Command
 from monitored import make_run
-from playwright.async_api import Browser, Page, async_playwright, expect
-from served import Served
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from served import PATIENCE, Served, served
 from watchfiles import watch
 
 from synexs_async.errors import FolderError
@@ -57,17 +59,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         arguments = ("--mission", MISSION, "--missions", "100000", "--concurrency", "4")
         return Command().start(*arguments, "--output", root / name, *options)
 
-    started = {name: start(name) for name in ("going", "stopped", "killed")}
-    started["broken"] = start("broken", "--param", "fails_at=40")
-    for name in ("going", "stopped", "killed"):
-        wait_for(root / name, lambda progress: progress.mission_current > 20)
-    started["stopped"].send_signal(signal.SIGTERM)
-    started["killed"].kill()
-    for name in ("stopped", "killed", "broken"):
-        started[name].communicate(timeout=30)
-    yield root
-    started["going"].kill()
-    started["going"].communicate(timeout=30)
+    with ExitStack() as ends:
+        started = {name: start(name) for name in ("going", "stopped", "killed")}
+        started["broken"] = start("broken", "--param", "fails_at=40")
+        for process in started.values():
+            ends.callback(process.communicate)
+            ends.callback(process.kill)
+        for name in ("going", "stopped", "killed"):
+            wait_for(root / name, lambda progress: progress.mission_current > 20)
+        started["stopped"].send_signal(signal.SIGTERM)
+        started["killed"].kill()
+        for name in ("stopped", "killed", "broken"):
+            started[name].wait(PATIENCE)
+        yield root
 
 
 def wait_for(folder: Path, is_met: Callable[[Progress], bool]) -> None:
@@ -84,32 +88,43 @@ def wait_for(folder: Path, is_met: Callable[[Progress], bool]) -> None:
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[Served]:
     """Give the dashboard of these runs."""
-    server = Served(root)
-    yield server
-    server.stop()
+    with served(root) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Give a browser."""
+    expect.set_options(timeout=1000 * PATIENCE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
         yield browser
         await browser.close()
 
 
+async def as_it_is(page: Page) -> None:
+    """Prepare nothing."""
+
+
 @asynccontextmanager
 async def opened(
-    browser: Browser, address: str, *, may_fail: bool = False, **settings: Any
+    browser: Browser,
+    address: str,
+    *,
+    prepare: Callable[[Page], Awaitable[Any]] = as_it_is,
+    may_fail: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Page]:
     """Open a page; it must ask no other host, and nothing may go wrong in it."""
     context = await browser.new_context(**settings)
+    context.set_default_timeout(1000 * PATIENCE)
     page = await context.new_page()
     wrong: list[str] = []
     asked: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
     page.on("request", lambda request: asked.append(request.url))
+    await prepare(page)
     await page.goto(address)
     await expect(page.locator("main h1")).to_be_visible()
     yield page
@@ -131,7 +146,6 @@ async def grown(page: Page, selector: str) -> None:
         "([selector, before]) => Number(document.querySelector(selector).textContent"
         ".split(' of ')[0].replaceAll(',', '')) > before",
         arg=[selector, before],
-        timeout=15_000,
     )
 
 
@@ -182,7 +196,9 @@ async def test_a_run_s_page_follows_it(browser: Browser, server: Served) -> None
     """Progress, outcomes by group, curves with a table of what they draw, and the log."""
     async with opened(browser, f"{server.address}/#/run/going") as page:
         await grown(page, ".of")
-        groups = page.locator("section", has_text="Outcomes by tier").locator("tbody th")
+        groups = page.locator("section", has_text="Outcomes by tier").locator(
+            ":is(tbody, tfoot) th"
+        )
         assert {"bronze", "silver", "gold", "all"} == set(await groups.all_inner_texts())
         rate = page.locator("figure", has_text="Rate")
         await expect(rate.locator("canvas")).to_be_visible()
@@ -194,15 +210,14 @@ async def test_a_run_s_page_follows_it(browser: Browser, server: Served) -> None
 
 async def test_it_survives_the_server_s_restart(browser: Browser, root: Path) -> None:
     """An open page says that the server is gone, and goes on when it is back."""
-    server = Served(root)
-    async with opened(browser, f"{server.address}/#/run/going", may_fail=True) as page:
-        await grown(page, ".of")
-        assert (0, "") == server.stop()
-        await expect(page.locator("#link")).to_have_text("Reconnecting…")
-        server = Served(root, port=server.port)
-        await expect(page.locator("#link")).to_have_text("Live", timeout=15_000)
-        await grown(page, ".of")
-        assert (0, "") == server.stop()
+    with served(root) as server:
+        async with opened(browser, f"{server.address}/#/run/going", may_fail=True) as page:
+            await grown(page, ".of")
+            assert (0, "") == server.stop()
+            await expect(page.locator("#link")).to_have_text("Reconnecting…")
+            with served(root, port=server.port):
+                await expect(page.locator("#link")).to_have_text("Live")
+                await grown(page, ".of")
 
 
 async def test_missions_are_searched_and_shown_step_by_step(
@@ -279,10 +294,10 @@ async def test_the_theme_follows_the_system_until_it_is_chosen(
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 async def test_every_page_can_be_read(
-    browser: Browser, server: Served, scheme: Any, width: int, tmp_path: Path
+    browser: Browser, server: Served, scheme: Any, width: int
 ) -> None:
     """On a phone nothing scrolls sideways; text has the contrast of WCAG AA; parts have names."""
-    shots = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    shots = os.environ.get("SCREENSHOTS")  # a folder for pictures of what is tested
     size = {"width": width, "height": 800}
     async with opened(browser, server.address, viewport=size, color_scheme=scheme) as page:
         for name, (address, title, part) in PAGES.items():
@@ -293,7 +308,256 @@ async def test_every_page_can_be_read(
             assert [] == await page.evaluate(TOO_FAINT), name
             assert [] == await page.evaluate(NAMELESS), name
             assert 1 == await page.locator("h1").count()
-            await page.screenshot(path=shots / f"{name}-{scheme}-{width}.png", full_page=True)
+            if shots:
+                path = Path(shots, f"{name}-{scheme}-{width}.png")
+                await page.screenshot(path=path, full_page=True)
+
+
+async def take_the_stream(page: Page) -> None:
+    """Let the test tell what the event stream would."""
+    await page.clock.install()
+    await page.add_init_script("""
+        window.streams = [];
+        window.EventSource = class extends EventTarget {
+          constructor() { super(); streams.push(this); queueMicrotask(() => this.onopen()); }
+          close() {}
+        };
+        window.tell = (name, state) => streams.at(-1)
+          .dispatchEvent(new MessageEvent(name, { data: JSON.stringify(state) }));""")
+
+
+async def tell(page: Page, name: str, state: Any = None) -> None:
+    """Tell an event to the page."""
+    await page.wait_for_function("streams.length > 0")
+    await page.evaluate("([name, state]) => tell(name, state)", [name, state])
+
+
+async def answer_of(page: Page, path: str) -> Any:
+    """Ask the server what a page would."""
+    return await page.evaluate("path => fetch(path).then((answer) => answer.json())", path)
+
+
+def news_of(run: Any, **told: Any) -> dict[str, Any]:
+    """Return what the stream of a run tells."""
+    return {"run": run, "series": "1", "log": "1", "identity": "1"} | told
+
+
+async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served) -> None:
+    """A run keeps the focus when the order changes, a line of the log stays when another goes."""
+    address = server.address
+    async with opened(browser, f"{address}/", prepare=take_the_stream) as page:
+        runs = await answer_of(page, "api/runs")
+        await page.locator(".run a").last.focus()
+        name = await page.locator(":focus").inner_text()
+        moved = runs["runs"].pop() | {"status": "waiting", "progress": None}
+        runs["runs"].insert(0, moved)
+        await tell(page, "runs", runs)
+        row = page.locator(".run").first
+        await expect(row.locator("a")).to_have_text(name)
+        await expect(row.locator("a")).to_be_focused()
+        await expect(row.get_by_role("img")).to_have_accessible_name("no missions yet")
+        await expect(row.locator(".figures")).to_have_text("nothing told yet")
+    first = 0
+
+    async def answer(route: Route) -> None:
+        lines = [
+            {"timestamp": "2026-01-31 23:59:00.000", "level": "INFO", "message": str(number)}
+            for number in range(first, first + 150)
+        ]
+        await route.fulfill(json={"lines": lines})
+
+    async with opened(browser, f"{address}/#/run/whole", prepare=take_the_stream) as page:
+        await page.route("**/log?*", answer)
+        run = (await answer_of(page, "api/runs/whole"))["run"]
+        await tell(page, "run", news_of(run))
+        await expect(page.locator(".log .text").last).to_have_text("149")
+        await page.evaluate("""() => {
+          window.added = 0;
+          new MutationObserver((all) => all.forEach((one) => { added += one.addedNodes.length; }))
+            .observe(document.querySelector(".log ol"), { childList: true });
+        }""")
+        first = 1
+        await tell(page, "run", news_of(run, log="2"))
+        await expect(page.locator(".log .text").last).to_have_text("150")
+        assert 1 == await page.evaluate("added")
+
+
+async def test_a_run_s_curves_are_asked_for_in_turn(browser: Browser, server: Served) -> None:
+    """One question at a time, and again after one that failed; dots are drawn where few are."""
+    asked: list[Route] = []
+    arrived = anyio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.append(route)
+        arrived.set()
+
+    async def next_question() -> Route:
+        nonlocal arrived
+        await arrived.wait()
+        arrived = anyio.Event()
+        return asked[-1]
+
+    address = f"{server.address}/#/run/whole"
+    async with opened(browser, address, prepare=take_the_stream, may_fail=True) as page:
+        await page.route("**/series", hold)
+        run = (await answer_of(page, "api/runs/whole"))["run"]
+        for number in "123":
+            await tell(page, "run", news_of(run, series=number))
+        await (await next_question()).fulfill(json=series_of(2))
+        await expect(page.locator("canvas").first).to_be_visible()
+        question = await next_question()
+        assert 2 == len(asked)
+        async with page.expect_response("**/series"):
+            await question.fulfill(status=500)
+        await page.clock.run_for(5000)
+        await (await next_question()).fulfill(json=series_of(200))
+        await expect(page.locator("figure").first).to_contain_text("199")
+        grown_up = await page.locator("canvas").first.evaluate("canvas => canvas.toDataURL()")
+        await page.get_by_role("button", name="Dark theme").click(click_count=2)  # draws anew
+        assert grown_up == await page.locator("canvas").first.evaluate("it => it.toDataURL()")
+
+
+def series_of(count: int) -> dict[str, list[int]]:
+    """Return a series whose values are their own places."""
+    names = "time", "elapsed_seconds", "missions", "rate", "loop_lag_ms", "rss_bytes"
+    return {name: list(range(count)) for name in (*names, "checkpoint_missions")}
+
+
+async def test_a_search_that_fails_loses_nothing(browser: Browser, server: Served) -> None:
+    """What was found is shown; it goes on behind it, with the focus on the first of the rest."""
+    found = [(97, [99, 98]), (None, []), (90, [97, 96]), (None, [40])]
+
+    async def answer(route: Route) -> None:
+        before, numbers = found.pop(0)
+        if not numbers:
+            await route.fulfill(status=500)
+            return
+        mission = {"mission_id": "", "outcome": "failure", "duration": None, "group": ""}
+        missions = [mission | {"index": number} for number in numbers]
+        await route.fulfill(json={"missions": missions, "before": before, "searched": 2})
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/missions?*", answer)
+
+    address = f"{server.address}/#/run/whole?outcome=failure"
+    async with opened(browser, address, prepare=prepare, may_fail=True) as page:
+        await expect(page.locator(".more")).to_contain_text("It could not be searched")
+        rows = page.locator(".missions tbody th")
+        assert ["99", "98"] == await rows.all_inner_texts()
+        await page.get_by_role("button", name="Older ones").press("Enter")
+        await expect(rows).to_have_text(["99", "98", "97", "96", "40"])
+        await expect(page.locator(":focus")).to_have_text("97")
+        newer = page.get_by_role("button", name="Show newer ones")
+        await expect(newer).to_be_hidden()
+        run = (await answer_of(page, "api/runs/whole"))["run"]
+        run["progress"]["mission_current"] += 1
+        run["progress"]["stats"]["success_count"] += 1
+        await tell(page, "run", news_of(run))
+        await expect(newer).to_be_hidden()
+        run["progress"]["mission_current"] += 1
+        run["progress"]["stats"]["failure_count"] += 1
+        await tell(page, "run", news_of(run))
+        await expect(newer).to_be_visible()
+
+
+async def test_a_page_follows_its_folder_to_another_run(browser: Browser, server: Served) -> None:
+    """Its seed is shown to the last digit; a group may have any name."""
+    seed = 2**64 - 1
+    async with opened(browser, f"{server.address}/#/run/whole", prepare=take_the_stream) as page:
+        detail = await answer_of(page, "api/runs/whole")
+        stats = detail["run"]["progress"]["stats"]
+        detail["run"]["progress"]["groups"] = {"all": stats, "none": stats}
+        for _ in range(3):
+            await tell(page, "run", news_of(detail["run"]))
+        groups = page.locator("section", has_text="Outcomes by").locator(":is(tbody, tfoot) th")
+        assert ["all", "none", "all"] == await groups.all_inner_texts()
+        detail["run"]["seed"] = detail["identity"]["seed"] = seed
+        await page.route("**/api/runs/whole", lambda route: route.fulfill(body=json.dumps(detail)))
+        await tell(page, "run", news_of(detail["run"], identity="2"))
+        await expect(page.locator(".facts-line")).to_contain_text(f"seed {seed}")
+        await page.get_by_text("What its data set is").click()
+        await expect(page.locator("pre")).to_contain_text(f'"seed": {seed},')
+
+
+async def test_failures_are_told_as_what_they_are(browser: Browser, server: Served) -> None:
+    """What passes is asked again, what doesn't is not."""
+    address = server.address
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/api/runs", lambda route: route.fulfill(status=503), times=1)
+
+    async with opened(browser, f"{address}/", prepare=prepare, may_fail=True) as page:
+        title = page.locator("h1")
+        await expect(title).to_have_text("No answer yet")
+        await page.clock.run_for(2000)
+        await expect(title).to_have_text("Runs")
+        await expect(page.locator("#link")).to_have_text("Live")
+        await page.goto(f"{address}/#/run/%E0%A4")
+        await expect(title).to_have_text("Not here")
+        await expect(page.locator("#link")).to_have_text("Connected")
+        await page.goto(f"{address}/#/run/nowhere")
+        await expect(page.locator(".notice")).to_contain_text("there is no run 'nowhere'")
+
+
+async def test_a_stream_that_falls_silent_is_opened_again(browser: Browser, server: Served) -> None:
+    """A sign of life is enough to be live."""
+    address = f"{server.address}/#/run/whole"
+    async with opened(browser, address, prepare=take_the_stream) as page:
+        link = page.locator("#link")
+        await expect(link).to_have_text("Live")
+        await page.clock.pause_at(10**10)
+        await tell(page, "alive")
+        await page.clock.run_for(30_000)
+        await tell(page, "alive")
+        await page.clock.run_for(30_000)
+        await expect(link).to_have_text("Live")
+        await page.clock.run_for(10_000)
+        await expect(link).to_have_text("Reconnecting…")
+        await page.clock.run_for(1500)
+        await expect(link).to_have_text("Live")
+        assert 2 == await page.evaluate("streams.length")
+
+
+async def test_a_mission_may_be_long_and_odd(browser: Browser, server: Served) -> None:
+    """It is shown a part at a time, and without what it lacks."""
+    detail: dict[str, Any] = {}
+
+    async def prepare(page: Page) -> None:
+        await page.route("**/missions/5", lambda route: route.fulfill(body=json.dumps(detail)))
+
+    message = {"timestamp": 1.5, "sender": "buyer", "receiver": "seller", "content": {"offer": 2}}
+    summary = {"index": 5, "mission_id": "", "outcome": "error", "duration": 700.0, "group": ""}
+    record: dict[str, Any] = {"communications": {}, "decisions": [{"agent": "seller"}, 3]}
+    detail = {"summary": summary, "record": record | {"metrics": [1], "big": 2**70}}
+    address = f"{server.address}/#/run/whole/mission/5"
+    async with opened(browser, address, prepare=prepare) as page:
+        await expect(page.locator("h1")).to_have_text("Mission 5")
+        await expect(page.locator(".timeline")).to_contain_text("seller decides:")
+        await expect(page.locator("pre")).to_be_empty()
+        await page.get_by_text("As it stands in the journal").click()
+        await expect(page.locator("pre")).to_contain_text(f'"big": {2**70}')
+        detail["record"] = {"communications": [message] * 450}
+        await page.reload()
+        steps = page.locator(".timeline > li")
+        await expect(steps).to_have_count(200)
+        more = page.get_by_role("button", name="Show more of 451 events")
+        await more.press("Enter")
+        await expect(steps).to_have_count(400)
+        await more.press("Enter")
+        await expect(steps).to_have_count(451)
+        await expect(steps.nth(400)).to_be_focused()
+
+
+async def test_outcomes_keep_their_colours_in_forced_ones(browser: Browser, server: Served) -> None:
+    """A bar would be empty without."""
+    address = f"{server.address}/#/run/whole"
+    async with opened(browser, address, forced_colors="active") as page:
+        colours = await page.locator(".hero .segment:not([hidden])").evaluate_all(
+            "all => all.map((one) => getComputedStyle(one).backgroundColor)"
+        )
+        assert 3 == len(set(colours))
 
 
 # Gives the text whose contrast with what lies behind it is below 4.5, or 3 where it is large.

@@ -10,6 +10,8 @@ export const OUTCOMES = [
   ["error", "error_count"],
 ];
 
+const NONE = Object.fromEntries(OUTCOMES.map(([, key]) => [key, 0]));
+
 export const total = (stats) => OUTCOMES.reduce((sum, [, key]) => sum + stats[key], 0);
 
 export const shown = (stats) => OUTCOMES.filter(([name, key]) => name !== "error" || stats[key] > 0);
@@ -17,10 +19,12 @@ export const shown = (stats) => OUTCOMES.filter(([name, key]) => name !== "error
 /* The bar is a picture; what it says stands in its label. */
 export function mixBar() {
   const segments = OUTCOMES.map(([outcome]) => h("span", { class: "segment", data: { outcome } }));
-  return h("div", { class: "mix", role: "img" }, h("div", { class: "fill" }, segments));
+  const bar = h("div", { class: "mix", role: "img" }, h("div", { class: "fill" }, segments));
+  setMix(bar);
+  return bar;
 }
 
-export function setMix(bar, stats, share) {
+export function setMix(bar, stats = NONE, share = 0) {
   bar.firstChild.style.width = `${100 * Math.min(share, 1)}%`;
   OUTCOMES.forEach(([, key], place) => {
     const segment = bar.firstChild.children[place];

@@ -14,7 +14,7 @@ export class Chart {
     this.readout = h("p", { class: "readout" });
     this.plot = h("div", { class: "plot", "aria-hidden": "true" });
     this.table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title} as a table` });
-    this.details = h("details", { ontoggle: () => this.fillTable() }, h("summary", null, "As a table"), this.table);
+    this.details = h("details", { ontoggle: () => this.fillTable() }, h("summary", { "aria-label": `${title} as a table` }, "As a table"), this.table);
     this.figure = h("figure", { class: "panel" }, h("figcaption", null, h("h2", null, title), this.readout), this.plot, this.details);
     this.data = null;
     this.onTheme = () => this.draw();
@@ -71,7 +71,7 @@ export class Chart {
           stroke,
           width: 1.75,
           fill: line.filled ? stroke.replace("rgb(", "rgba(").replace(")", ", 0.09)") : undefined,
-          points: { show: this.data[0].length < 3, size: 5 },
+          points: { show: (plot) => plot.data[0].length < 3, size: 5 },
         };
       })],
       hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx)] },

@@ -6,7 +6,7 @@ export function h(tag, properties, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
 
-export function svg(tag, properties, ...children) {
+function svg(tag, properties, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
 
@@ -28,21 +28,33 @@ export function setText(element, text) {
 
 /* Let rows of a list follow its items by key; what stays is kept, with its focus. */
 export function reconcile(list, items, keyOf, make, update) {
+  const focused = document.activeElement;
   const there = new Map([...list.children].map((node) => [node.dataset.key, node]));
-  let place = list.firstElementChild;
-  for (const item of items) {
+  const nodes = items.map((item) => {
     const key = String(keyOf(item));
-    let node = there.get(key);
-    if (node) there.delete(key);
-    else {
-      node = make(item);
-      node.dataset.key = key;
-    }
+    const node = there.get(key) ?? make(item);
+    there.delete(key);
+    node.dataset.key = key;
     update(node, item);
-    if (node === place) place = place.nextElementSibling;
-    else list.insertBefore(node, place);
-  }
+    return node;
+  });
   for (const node of there.values()) node.remove();
+  nodes.forEach((node, place) => {
+    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
+  });
+  if (list.contains(focused)) focused.focus({ preventScroll: true });  // a node that moves loses it
+}
+
+/* Hide a button; where it was pressed by keyboard, that goes on at what it brought. */
+export function hide(button, next) {
+  if (document.activeElement === button) next?.focus();
+  button.hidden = true;
+}
+
+/* A value as JSON, written when somebody wants to see it. */
+export function source(title, value) {
+  const pre = h("pre", { tabindex: "0" });
+  return h("details", { ontoggle: () => { pre.textContent ||= JSON.stringify(value, null, 2); } }, h("summary", null, title), pre);
 }
 
 export function announce(text) {

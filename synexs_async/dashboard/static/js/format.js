@@ -34,5 +34,5 @@ export function bytes(value) {
 }
 
 export const plural = (value, word) => `${count(value)} ${word}${value === 1 ? "" : "s"}`;
-export const lastPart = (path) => path.split(".").at(-1).replaceAll("_", " ");
-export const words = (name) => name.replaceAll("_", " ");
+export const words = (name) => String(name).replaceAll("_", " ");
+export const lastPart = (path) => words(path.split(".").at(-1));

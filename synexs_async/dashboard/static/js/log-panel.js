@@ -1,7 +1,7 @@
 /* The end of a run's log, by level. */
 
 import { h, reconcile, setText } from "./dom.js";
-import { ask } from "./server.js";
+import { ask, asking } from "./server.js";
 
 const LINES = 150;
 const LEVELS = [["DEBUG", "all levels"], ["INFO", "INFO and up"], ["WARNING", "WARNING and up"], ["ERROR", "ERROR and up"]];
@@ -15,37 +15,25 @@ export function logPanel(path, signal) {
   const node = h("section", { class: "panel", "aria-labelledby": "log-title" },
     h("header", null, h("h2", { id: "log-title" }, "Log"), h("label", { class: "field" }, h("span", { class: "hidden" }, "Least level"), level)),
     box, state);
-  let isBusy = false;
-  let isStale = false;
-
-  /* One question at a time: what changes meanwhile is asked for once, afterwards. */
-  async function refresh() {
-    if (isBusy) { isStale = true; return; }
-    isBusy = true;
-    try {
-      do {
-        isStale = false;
-        const { lines } = await ask(`${path}/log`, { level: level.value, count: LINES }, signal);
-        const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
-        const seen = new Map();
-        const keyed = lines.map((line) => {
-          const text = `${line.timestamp} ${line.level} ${line.message}`;
-          seen.set(text, (seen.get(text) ?? 0) + 1);
-          return { ...line, key: `${text} ${seen.get(text)}` };
-        });
-        reconcile(list, keyed, (line) => line.key, makeLine, () => {});
-        box.hidden = lines.length === 0;
-        setText(state, lines.length ? "" : "No line of this level.");
-        if (isAtEnd) box.scrollTop = box.scrollHeight;
-      } while (isStale && !signal.aborted);
-    } catch (error) {
-      if (!signal.aborted) setText(state, `The log could not be read: ${error.message}`);
-    } finally {
-      isBusy = false;
-    }
-  }
+  const show = ({ lines }) => {
+    const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+    const seen = new Map();
+    const keyed = lines.map((line) => {
+      const text = `${line.timestamp} ${line.level} ${line.message}`;
+      seen.set(text, (seen.get(text) ?? 0) + 1);
+      return { ...line, key: `${text} ${seen.get(text)}` };
+    });
+    reconcile(list, keyed, (line) => line.key, makeLine, () => {});
+    box.hidden = lines.length === 0;
+    setText(state, lines.length ? "" : "No line of this level.");
+    if (isAtEnd) box.scrollTop = box.scrollHeight;
+  };
+  const refresh = asking(
+    () => ask(`${path}/log`, { level: level.value, count: LINES }, signal),
+    show,
+    (error) => setText(state, `The log could not be read: ${error.message}`),
+    signal);
   addEventListener("pageshown", () => { box.scrollTop = box.scrollHeight; }, { signal });
-  refresh();
   return { node, refresh };
 }
 

@@ -1,7 +1,7 @@
 /* Which page is shown: the address's part behind "#" says it, so that the server may be mounted anywhere. */
 
 import { h } from "./dom.js";
-import { Refused, showLink } from "./server.js";
+import { Refused, Unreachable, pause, showLink } from "./server.js";
 import { missionPage } from "./mission-page.js";
 import { runPage } from "./run-page.js";
 import { runsPage } from "./runs-page.js";
@@ -24,19 +24,17 @@ async function show() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const [page, ...parameters] = pageOf(path.split("/").map(decodeURIComponent), new URLSearchParams(query));
   let content;
   try {
+    const [page, ...parameters] = pageOf(path.split("/").map(decodeURIComponent), new URLSearchParams(query));
     content = await page(signal, ...parameters);
   } catch (error) {
     if (signal.aborted) return;
     content = failurePage(error);
-    if (error instanceof Refused) showLink("live", "Connected");
-    if (!(error instanceof Refused)) {
-      showLink("lost", "No connection");
-      const again = setTimeout(() => { shown = null; show(); }, 2000);
-      signal.addEventListener("abort", () => clearTimeout(again));
-    }
+    if (error instanceof Unreachable) {
+      showLink("lost", "No answer");
+      pause(2000).then(() => { if (!signal.aborted) showAnew(); });
+    } else showLink("live", "Connected");
   }
   if (signal.aborted) return;
   main.replaceChildren(...content);
@@ -50,11 +48,19 @@ async function show() {
   dispatchEvent(new Event("pageshown"));
 }
 
+function showAnew() {
+  shown = null;
+  show();
+}
+
 function failurePage(error) {
-  const isRefused = error instanceof Refused;
+  let [title, text] = ["This page can't be shown", error.message];
+  if (error instanceof Unreachable) [title, text] = ["No answer yet", `${error.message}. It is asked again until there is one.`];
+  else if (error instanceof Refused || error instanceof URIError) title = "Not here";
+  else reportError(error);
   return [
-    h("div", { class: "head" }, h("h1", null, isRefused ? "Not here" : "The server does not answer")),
-    h("p", { class: "notice", data: { tone: "failure" } }, isRefused ? error.message : "It is asked again until it does."),
+    h("div", { class: "head" }, h("h1", null, title)),
+    h("p", { class: "notice", data: { tone: "failure" } }, text),
     h("p", null, h("a", { href: "#/" }, "All runs")),
   ];
 }
@@ -66,6 +72,7 @@ if (address.searchParams.has("token")) {
   history.replaceState(null, "", address);
 }
 addEventListener("hashchange", show);
+addEventListener("pagestale", showAnew);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();  // the part behind "#" is the page's name
   main.focus();

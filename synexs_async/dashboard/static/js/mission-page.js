@@ -1,6 +1,6 @@
 /* One mission, step by step, whatever its kind. */
 
-import { h, pill, setPill } from "./dom.js";
+import { h, hide, pill, setPill, source } from "./dom.js";
 import { count, duration, lastPart, number, words } from "./format.js";
 import { ask, runPath, showLink } from "./server.js";
 
@@ -37,7 +37,7 @@ export async function missionPage(signal, id, text) {
     panel("Steps", trajectoryTable(record.result?.trajectory)),
     h("div", { class: "pair" }, [panel("Metrics", sheet(record.metrics)), panel("Result", result(record.result))].filter(Boolean)),
     panel("Also recorded", rest.length ? sheet(Object.fromEntries(rest)) : null),
-    panel("Record", h("details", null, h("summary", null, "As it stands in the journal"), h("pre", { tabindex: "0" }, JSON.stringify(record, null, 2)))),
+    panel("Record", source("As it stands in the journal", record)),
   ].filter(Boolean);
 }
 
@@ -48,17 +48,21 @@ function panel(title, content) {
 /* Spaces between words that stand side by side, for those who copy or hear them. */
 const spaced = (parts) => parts.filter(Boolean).flatMap((part, place) => (place ? [" ", part] : [part]));
 
+/* An object of JSON, and no list or number of many digits. */
+const hasFields = (value) => Object.getPrototypeOf(value ?? 0) === Object.prototype;
+
 function shownValue(value) {
   if (typeof value === "number") return number(value);
   if (value === null) return "none";
   if (Array.isArray(value)) return value.length ? value.map(shownValue).join(", ") : "none";
-  if (typeof value === "object") return Object.entries(value).map(([key, inner]) => `${words(key)} ${shownValue(inner)}`).join(", ") || "none";
+  if (hasFields(value)) return Object.entries(value).map(([key, inner]) => `${words(key)} ${shownValue(inner)}`).join(", ") || "none";
   return String(value);
 }
 
 function sheet(values) {
-  if (!values || typeof values !== "object" || Object.keys(values).length === 0) return null;
+  if (!hasFields(values)) return null;
   const entries = Object.entries(values).filter(([key]) => key !== "mission_number");
+  if (entries.length === 0) return null;
   return h("dl", { class: "sheet" }, entries.map(([key, value]) => {
     const text = shownValue(value);
     return h("div", { class: text.length > 60 ? "wide" : null }, h("dt", null, words(key)), h("dd", null, text));
@@ -67,43 +71,55 @@ function sheet(values) {
 
 function chips(values) {
   if (values === null || values === undefined) return null;
-  if (typeof values !== "object" || Array.isArray(values)) return h("p", { class: "chips" }, h("span", { class: "chip" }, shownValue(values)));
+  if (!hasFields(values)) return h("p", { class: "chips" }, h("span", { class: "chip" }, shownValue(values)));
   const entries = Object.entries(values);
   if (entries.length === 0) return null;
   return h("p", { class: "chips" }, entries.map(([key, value]) => h("span", { class: "chip" }, h("span", null, `${words(key)} `), shownValue(value))));
 }
 
+/* Records of block missions are what their authors made them: what is missing, or is something else, is left out. */
+const listOf = (value) => (Array.isArray(value) ? value.filter(hasFields) : []);
+const told = (value, text) => (Number.isFinite(Number(value ?? NaN)) ? text(number(value)) : null);
+
+const SHOWN = {
+  message: (message) => ({
+    line: [message.sender && role(message.sender), h("span", { class: "arrow", "aria-label": "to" }, "→"), message.receiver && role(message.receiver), message.message_type && h("span", null, words(message.message_type))],
+    note: [told(message.latency_ms, (value) => `${value} ms`), told(message.size_bytes, (value) => `${value} bytes`), told(message.information_value, (value) => `information value ${value}`)].filter(Boolean).join(", "),
+    chips: message.content,
+  }),
+  decision: (decision) => ({
+    line: [decision.agent && role(decision.agent), "decides:", decision.decision_type && role(words(decision.decision_type))],
+    note: [decision.rationale && `because ${shownValue(decision.rationale)}`, told(decision.confidence, (value) => `confidence ${value}`)].filter(Boolean).join("; "),
+    chips: decision.factors ?? decision.content,
+  }),
+  begin: (who) => ({ line: [role(who), "begins"] }),
+  end: (outcome) => ({ line: ["the mission ends:", role(outcome)] }),
+};
+
+const role = (name) => h("span", { class: "role" }, shownValue(name));
+
 /* Messages and decisions in the order in which they happened. */
 function timeline(record, summary) {
-  const messages = (record.communications ?? []).map((message) => ({
-    kind: "message",
-    at: message.timestamp,
-    line: [h("span", { class: "role" }, message.sender), h("span", { class: "arrow", "aria-label": "to" }, "→"), h("span", { class: "role" }, message.receiver), message.message_type && h("span", null, words(message.message_type))],
-    chips: message.content,
-    note: message.latency_ms === undefined ? null : `${number(message.latency_ms)} ms, ${message.size_bytes} bytes, information value ${number(message.information_value)}`,
-  }));
-  const decisions = (record.decisions ?? []).map((decision) => ({
-    kind: "decision",
-    at: decision.timestamp,
-    line: [h("span", { class: "role" }, decision.agent), "decides:", h("span", { class: "role" }, words(decision.decision_type))],
-    chips: decision.factors ?? decision.content,
-    note: decision.rationale ? `because ${decision.rationale}; confidence ${number(decision.confidence)}` : null,
-  }));
-  if (messages.length + decisions.length === 0) return null;
-  const order = { decision: 0, message: 1 };
-  const events = [...messages, ...decisions].sort((one, other) => one.at - other.at || order[one.kind] - order[other.kind]);
-  const row = (kind, at, content, data = {}) => h("li", { data: { kind, ...data } },
-    h("span", { class: "at" }, `${at.toFixed(2)} s`), h("span", { class: "rail", "aria-hidden": "true" }), h("div", { class: "what" }, content));
+  const entries = [["decision", record.decisions], ["message", record.communications]]
+    .flatMap(([kind, list]) => listOf(list).map((entry) => ({ kind, at: entry.timestamp, entry })))
+    .sort((one, other) => one.at - other.at || 0);
+  if (entries.length === 0) return null;
   const begins = record.team_composition?.[0];
-  return h("ol", { class: "timeline" },
-    begins && row("begin", record.timestamp ?? 0, h("p", { class: "line" }, h("span", { class: "role" }, begins), " begins")),
-    events.map((event) => row(event.kind, event.at, [h("p", { class: "line" }, spaced(event.line)), event.note && h("p", { class: "muted small" }, event.note), chips(event.chips)])),
-    summary.duration !== null && row("end", summary.duration, h("p", { class: "line" }, "the mission ends: ", h("span", { class: "role" }, summary.outcome)), { outcome: summary.outcome }));
+  if (begins) entries.unshift({ kind: "begin", at: record.timestamp ?? 0, entry: begins });
+  if (summary.duration !== null) entries.push({ kind: "end", at: summary.duration, entry: summary.outcome });
+  const list = h("ol", { class: "timeline" });
+  return h("div", null, list, paged(list, entries.length, "events", (place) => {
+    const { kind, at, entry } = entries[place];
+    const { line, note, chips: values } = SHOWN[kind](entry);
+    return h("li", { data: kind === "end" ? { kind, outcome: entry } : { kind } },
+      h("span", { class: "at" }, told(at, () => `${Number(at).toFixed(2)} s`)), h("span", { class: "rail", "aria-hidden": "true" }),
+      h("div", { class: "what" }, h("p", { class: "line" }, spaced(line)), note && h("p", { class: "muted small" }, note), chips(values)));
+  }));
 }
 
 function stepsTable(steps) {
   if (!Array.isArray(steps) || steps.length === 0) return null;
-  const isTable = steps.every((step) => step && typeof step === "object" && !Array.isArray(step));
+  const isTable = steps.every(hasFields);
   const columns = isTable ? [...new Set(steps.slice(0, MOST_ROWS).flatMap(Object.keys))] : ["content"];
   return rows(columns, steps.length, (place) => (isTable ? columns.map((column) => steps[place][column]) : [steps[place]]));
 }
@@ -117,26 +133,32 @@ function trajectoryTable(trajectory) {
 
 function rows(columns, length, valuesOf) {
   const body = h("tbody");
-  const more = h("button", { type: "button", class: "button" });
-  const box = h("div", null, h("div", { class: "scroll" }, h("table", null,
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "step"), columns.map((column) => h("th", { scope: "col" }, words(column))))), body)), h("div", { class: "more" }, h("span"), more));
+  return h("div", null, h("div", { class: "scroll" }, h("table", null,
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "step"), columns.map((column) => h("th", { scope: "col" }, words(column))))), body)),
+  paged(body, length, "steps", (place) =>
+    h("tr", null, h("th", { scope: "row" }, place), valuesOf(place).map((value) => h("td", null, value === undefined ? "" : shownValue(value))))));
+}
+
+/* Fill a list as far as can be read at once; give a button for more where there are. */
+function paged(list, length, what, makeRow) {
+  const more = h("button", { type: "button", class: "button", onclick: () => extend() }, `Show more of ${count(length)} ${what}`);
   const extend = () => {
-    const from = body.children.length;
+    const from = list.children.length;
     const end = Math.min(from + MOST_ROWS, length);
-    for (let place = from; place < end; place += 1) {
-      body.append(h("tr", null, h("th", { scope: "row" }, place), valuesOf(place).map((value) => h("td", null, value === undefined ? "" : shownValue(value)))));
-    }
-    more.parentElement.hidden = end === length;
-    more.textContent = `Show more of ${count(length)} steps`;
+    for (let place = from; place < end; place += 1) list.append(makeRow(place));
+    if (end < length) return;
+    if (from > 0) list.children[from].tabIndex = -1;
+    hide(more, list.children[from]);
+    foot.hidden = true;
   };
-  more.addEventListener("click", extend);
+  const foot = h("div", { class: "more" }, h("span"), more);
   extend();
-  return box;
+  return foot;
 }
 
 function result(value) {
   if (value === null || value === undefined) return null;
-  if (typeof value !== "object" || Array.isArray(value)) return h("p", null, shownValue(value));
+  if (!hasFields(value)) return h("p", null, shownValue(value));
   const { trajectory, ...others } = value;
   return sheet(trajectory ? others : value);
 }

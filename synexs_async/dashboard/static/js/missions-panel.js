@@ -1,7 +1,7 @@
 /* Missions of a run: one by its number, or those that ended in a certain way. */
 
-import { OUTCOMES } from "./bars.js";
-import { h, pill, setPill, setText } from "./dom.js";
+import { OUTCOMES, total } from "./bars.js";
+import { h, hide, pill, setPill, setText } from "./dom.js";
 import { count, duration, lastPart } from "./format.js";
 import { ask } from "./server.js";
 
@@ -24,7 +24,9 @@ export function missionsPanel(path, id, query, signal) {
   let before = null;
   let searched = 0;
   let latest = 0;
-  let newest = null;
+  let told = null;
+  let newest = -1;
+  let matched = 0;
 
   const go = h("form", { class: "filters", onsubmit: (event) => {
     event.preventDefault();
@@ -49,15 +51,23 @@ export function missionsPanel(path, id, query, signal) {
   async function search(anew) {
     latest += 1;
     const mine = latest;
-    if (anew) { before = null; searched = 0; }
-    older.disabled = true;
-    let rows = [];
+    if (anew) {
+      before = null;
+      searched = 0;
+      matched = matching();
+      body.replaceChildren();
+      older.hidden = true;
+    }
+    const first = body.children.length;
+    const full = first + PAGE;
     try {
-      for (let turn = 0; turn < PATIENCE && rows.length < PAGE; turn += 1) {
+      for (let turn = 0; turn < PATIENCE && body.children.length < full; turn += 1) {
         setText(state, turn ? `Searching… ${count(searched)} missions looked through` : "Searching…");
-        const page = await ask(`${path}/missions`, { outcome: outcome.value, group: group.value, limit: PAGE - rows.length, before }, signal);
+        const page = await ask(`${path}/missions`, { outcome: outcome.value, group: group.value, limit: full - body.children.length, before }, signal);
         if (mine !== latest) return;
-        rows = rows.concat(page.missions);
+        body.append(...page.missions.map(makeRow));
+        table.hidden = body.children.length === 0;
+        newest = Math.max(newest, ...page.missions.map((mission) => mission.index));
         searched += page.searched;
         const isEnd = page.before === null || (before !== null && page.before >= before);
         before = isEnd ? null : page.before;
@@ -66,22 +76,24 @@ export function missionsPanel(path, id, query, signal) {
     } catch (error) {
       if (!signal.aborted && mine === latest) {
         setText(state, `It could not be searched: ${error.message}`);
-        older.disabled = false;
+        older.hidden = false;
       }
       return;
     }
-    if (anew) {
-      body.replaceChildren();
-      newest = rows[0]?.index ?? newest;
-      refresh.hidden = true;
-    }
-    body.append(...rows.map(makeRow));
-    table.hidden = body.children.length === 0;
-    older.disabled = before === null;
-    older.hidden = before === null;
+    const next = body.children[first]?.querySelector("a");
+    if (anew) hide(refresh, next);
+    if (before === null) hide(older, next);
+    else older.hidden = false;
     const found = body.children.length;
     const end = before === null ? "that is all of them" : `looked through ${count(searched)} so far`;
     setText(state, found ? `${count(found)} shown, newest first; ${end}` : before === null ? "No mission is like that" : `None among the last ${count(searched)}`);
+  }
+
+  /* How many missions are as the filters ask. */
+  function matching() {
+    const stats = group.value ? told.groups[group.value] : told.stats;
+    const key = OUTCOMES.find(([name]) => name === outcome.value)?.[1];
+    return key ? stats[key] : total(stats);
   }
 
   function makeRow(mission) {
@@ -94,7 +106,7 @@ export function missionsPanel(path, id, query, signal) {
 
   let groups = "";
   const show = (run) => {
-    const told = run.progress;
+    told = run.progress;
     node.hidden = !told || told.mission_current === 0;
     if (node.hidden) return;
     const names = Object.keys(told.groups).filter((name) => name !== "(other)");
@@ -109,7 +121,7 @@ export function missionsPanel(path, id, query, signal) {
       group.value = names.includes(chosen) ? chosen : "";
     }
     if (latest === 0) search(true);
-    refresh.hidden = newest === null || told.mission_current - 1 <= newest || outcome.value !== "" || group.value !== "";
+    if (told.mission_current - 1 > newest && matching() > matched) refresh.hidden = false;
   };
   return { node, show };
 }

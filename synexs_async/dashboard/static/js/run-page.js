@@ -1,12 +1,12 @@
 /* One run: how it stands, how it went, its missions, its log. */
 
-import { OUTCOMES, mixBar, mixLegend, setMix, shown, total } from "./bars.js";
+import { mixBar, mixLegend, setMix, shown, total } from "./bars.js";
 import { Chart } from "./charts.js";
-import { announce, h, pill, reconcile, setPill, setText } from "./dom.js";
+import { announce, h, pill, reconcile, setPill, setText, source } from "./dom.js";
 import { ago, bytes, count, duration, lastPart, number, percent } from "./format.js";
 import { logPanel } from "./log-panel.js";
 import { missionsPanel } from "./missions-panel.js";
-import { ask, listen, runPath } from "./server.js";
+import { ask, asking, listen, runPath } from "./server.js";
 
 export async function runPage(signal, id, query) {
   const path = runPath(id);
@@ -19,32 +19,33 @@ export async function runPage(signal, id, query) {
   const log = logPanel(path, signal);
   const missions = missionsPanel(path, id, query, signal);
   let run = first;
-  let seen = { series: null, log: null };
+  let seen = null;
   let saidAt = null;
 
-  const showSeries = async () => {
-    const series = await ask(`${path}/series`, {}, signal);
+  const showSeries = (series) => {
     curves.hidden = series.time.length === 0;
     charts.forEach((chart) => chart.show(series));
   };
+  const refreshSeries = asking(() => ask(`${path}/series`, {}, signal), showSeries, () => {}, signal);
+  const showRun = (now) => {
+    run = now;
+    for (const part of [head, hero, outcomes, missions]) part.show(run);
+  };
   const show = (news) => {
-    run = news.run;
-    head.show(run);
-    hero.show(run);
-    outcomes.show(run);
-    missions.show(run);
-    if (news.series !== seen.series) showSeries().catch(() => { seen.series = null; });
-    if (news.log !== seen.log) log.refresh();
-    seen = { series: news.series, log: news.log };
+    if (seen && news.identity !== seen.identity) {
+      dispatchEvent(new Event("pagestale"));  // another run has taken the folder
+      return;
+    }
+    showRun(news.run);
+    if (news.series !== seen?.series) refreshSeries();
+    if (news.log !== seen?.log) log.refresh();
+    seen = news;
     const tenth = `${run.status} ${Math.floor((run.progress?.progress_percent ?? 0) / 10)}`;
     if (saidAt !== null && tenth !== saidAt) announce(`${run.name}: ${run.status}, ${Math.floor(run.progress?.progress_percent ?? 0)}% done`);
     saidAt = tenth;
   };
 
-  head.show(run);
-  hero.show(run);
-  outcomes.show(run);
-  missions.show(run);
+  showRun(first);
   listen(path, "run", show, signal);
   const clock = setInterval(() => head.tick(run), 1000);
   signal.addEventListener("abort", () => {
@@ -136,37 +137,42 @@ function makeOutcomes() {
   const title = h("h2", null, "Outcomes");
   const headings = h("tr");
   const body = h("tbody");
+  const foot = h("tfoot");
   const node = h("section", { class: "panel", "aria-label": "Outcomes" }, h("header", null, title),
-    h("div", { class: "scroll" }, h("table", null, h("thead", null, headings), body)));
+    h("div", { class: "scroll" }, h("table", null, h("thead", null, headings), body, foot)));
   let columns = "";
   const show = ({ progress: told }) => {
     node.hidden = !told || total(told.stats) === 0 || Object.keys(told.groups).length === 0;
     if (node.hidden) return;  // the bar above tells all there is
     const name = lastPart(told.group_by);
     setText(title, `Outcomes by ${name}`);
-    const outcomes = shown(told.stats).map(([outcome]) => outcome);
+    const outcomes = shown(told.stats);
     if (columns !== `${name} ${outcomes}`) {
       columns = `${name} ${outcomes}`;
       headings.replaceChildren(h("th", { scope: "col" }, name), h("th", { class: "mix-cell", "aria-hidden": "true" }),
-        ...outcomes.map((outcome) => h("th", { scope: "col", class: "num", data: { outcome } }, h("span", { class: "swatch" }), outcome)),
+        ...outcomes.map(([outcome]) => h("th", { scope: "col", class: "num", data: { outcome } }, h("span", { class: "swatch" }), outcome)),
         h("th", { scope: "col", class: "num" }, "missions"));
       body.replaceChildren();
+      foot.replaceChildren(makeRow("all"));
     }
-    const rows = [...Object.entries(told.groups), ["all", told.stats]];
-    const keys = OUTCOMES.filter(([outcome]) => outcomes.includes(outcome)).map(([, key]) => key);
-    reconcile(body, rows, ([group]) => group,
-      ([group]) => h("tr", null, h("th", { scope: "row" }, group), h("td", { class: "mix-cell", "aria-hidden": "true" }, mixBar()),
-        keys.map(() => h("td", { class: "num" }, h("span"), h("span", { class: "share" }))), h("td", { class: "num" })),
-      (row, [, stats]) => {
-        const all = total(stats);
-        setMix(row.querySelector(".mix"), stats, all ? 1 : 0);
-        keys.forEach((key, place) => {
-          const [value, share] = row.children[2 + place].children;
-          setText(value, count(stats[key]));
-          setText(share, percent(stats[key], all));
-        });
-        setText(row.lastChild, count(all));
+    reconcile(body, Object.entries(told.groups), ([group]) => group, ([group]) => makeRow(group), (row, [, stats]) => updateRow(row, stats));
+    updateRow(foot.firstChild, told.stats);
+
+    function makeRow(group) {
+      return h("tr", null, h("th", { scope: "row" }, group), h("td", { class: "mix-cell", "aria-hidden": "true" }, mixBar()),
+        outcomes.map(() => h("td", { class: "num" }, h("span"), h("span", { class: "share" }))), h("td", { class: "num" }));
+    }
+
+    function updateRow(row, stats) {
+      const all = total(stats);
+      setMix(row.querySelector(".mix"), stats, all ? 1 : 0);
+      outcomes.forEach(([, key], place) => {
+        const [value, share] = row.children[2 + place].children;
+        setText(value, count(stats[key]));
+        setText(share, percent(stats[key], all));
       });
+      setText(row.lastChild, count(all));
+    }
   };
   return { node, show };
 }
@@ -187,5 +193,5 @@ function makeCharts() {
 function makeIdentity(identity) {
   return h("section", { class: "panel", "aria-label": "Identity" },
     h("header", null, h("h2", null, "Identity")),
-    h("details", null, h("summary", null, "What its data set is a function of (run.json)"), h("pre", { tabindex: "0" }, JSON.stringify(identity, null, 2))));
+    source("What its data set is a function of (run.json)", identity));
 }

@@ -1,4 +1,4 @@
-/* All runs, the ones that told last first. */
+/* All runs, in the order in which the server gives them. */
 
 import { mixBar, setMix } from "./bars.js";
 import { h, pill, reconcile, setPill, setText } from "./dom.js";
@@ -50,13 +50,15 @@ function updateRow(row, run) {
   setText(what.lastChild, `${run.mission} v${run.mission_version} · seed ${run.seed}`);
   const told = run.progress;
   const [figures, share] = course.lastChild.children;
+  setMix(course.firstChild, told?.stats, told ? told.mission_current / told.mission_total : 0);
   if (!told) {
     setText(figures, "nothing told yet");
+    setText(share, "");
     setText(rate.firstChild, "–");
     setText(time.firstChild, "–");
+    setText(time.lastChild, "");
     return;
   }
-  setMix(course.firstChild, told.stats, told.mission_current / told.mission_total);
   figures.replaceChildren(h("b", null, count(told.mission_current)), ` of ${count(told.mission_total)}`);
   setText(share, `${told.progress_percent.toFixed(told.progress_percent < 100 ? 1 : 0)}%`);
   setText(rate.firstChild, number(told.rate_missions_per_sec));

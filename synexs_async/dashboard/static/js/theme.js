@@ -3,9 +3,9 @@
   const key = "synexs-theme";
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
-  const chosen = () => { try { return localStorage.getItem(key); } catch { return root.dataset.theme ?? null; } };
+  let theme = null;
+  try { theme = localStorage.getItem(key); } catch { /* it is kept as long as the page is */ }
   const apply = () => {
-    const theme = chosen();
     if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
     document.getElementById("theme")?.setAttribute("aria-pressed", String((theme ?? (dark.matches ? "dark" : "light")) === "dark"));
     dispatchEvent(new Event("themechange"));
@@ -15,8 +15,8 @@
   addEventListener("DOMContentLoaded", () => {
     apply();
     document.getElementById("theme").addEventListener("click", (event) => {
-      const theme = event.currentTarget.getAttribute("aria-pressed") === "true" ? "light" : "dark";
-      try { localStorage.setItem(key, theme); } catch { root.dataset.theme = theme; }
+      theme = event.currentTarget.getAttribute("aria-pressed") === "true" ? "light" : "dark";
+      try { localStorage.setItem(key, theme); } catch { /* as above */ }
       apply();
     });
   });
