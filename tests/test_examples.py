@@ -77,6 +77,12 @@ class Service:
             pass
         return standing
 
+    @contextmanager
+    def open_page(self) -> Iterator[Iterator[bytes]]:
+        """Listen as a page of the dashboard does."""
+        with self._client.stream("GET", "/dashboard/api/events", timeout=30) as answer:
+            yield answer.iter_raw()
+
     def events(self, name: str) -> Iterator[str]:
         """Give the names of a run's events until it has ended."""
         with self._client.stream("GET", f"/runs/{name}/events") as answer:
@@ -134,8 +140,11 @@ def test_a_web_service_runs_missions_and_answers_meanwhile(tmp_path: Path) -> No
         assert 201 == service.ask("POST", "/runs", name="one", missions=MANY, seed=7)[0]
         events = service.events("one")
         next(events)
-        service.interrupt()
-        assert "Finished" == [*events][-1]
+        with service.open_page() as page:
+            next(page)
+            service.interrupt()
+            assert "Finished" == [*events][-1]
+            assert [*page]  # it was let go
 
     with serving(tmp_path) as service:
         stopped = service.standing("one")
