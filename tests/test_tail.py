@@ -40,6 +40,7 @@ from synexs_async import (
     run,
 )
 from synexs_async.cli import main
+from synexs_async.monitoring import following
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.journal import JournalWriter, Layout, Mark
 from synexs_async.storage.progress import OutcomeCounts, Progress, write_progress
@@ -269,6 +270,25 @@ class TestFollowing:
             [*range(39, 50)],
             [41, 48],
         ] == [[record["mission_number"] for record in records] for records in seen]
+
+    async def test_a_tail_that_lags_goes_on_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waits for more only where it has read all, be it much, or passed over."""
+        monkeypatch.setattr(following, "_PACE", 10 * PATIENCE)
+        folder = await off_loop(begun_run, tmp_path)
+        (await off_loop(journal_of, folder, 2000)).close()
+        log_file(folder, *(entry(f"{n} {'x' * 200}") for n in range(2000)), entry("no", "ERROR"))
+        await off_loop(tell, folder)
+        with anyio.fail_after(PATIENCE):
+            async with aclosing(follow_missions(folder, start=0)) as records:
+                numbers = [(await anext(records))["mission_number"] for _ in range(2000)]
+            async with aclosing(follow_missions(folder, start=1990)) as records:
+                assert 1990 == (await anext(records))["mission_number"]
+            async with aclosing(follow_log(folder)) as lines:
+                for number in range(2000):
+                    assert (await anext(lines)).message.startswith(f"{number} ")
+        assert [*range(2000)] == numbers
 
     async def test_another_run_in_the_folder(self, tmp_path: Path) -> None:
         """Where a run is archived and another one begun, a tail that stays goes on with that."""

@@ -76,6 +76,7 @@ async def follow(
                 for item in found.items:
                     yield item
                 if found.is_new:
+                    changes.rest()
                     heard, over_since = monotonic(), None
                     if found.is_all:
                         await anyio.sleep(_PACE)
