@@ -376,6 +376,10 @@ class TestTheEnd:
         anyio.run(run, RunConfig(missions=3, output=tmp_path, mission=Quick()))
         with pytest.raises(FolderError, match="names no field that its missions are grouped by"):
             last_missions(tmp_path, 1, group="hard")
+        (tmp_path / "progress.json").unlink()
+        for find in (partial(last_missions, count=1), find_missions):
+            with pytest.raises(FolderError, match="tells nothing yet"):
+                find(tmp_path, group="hard")
 
 
 def test_counts_that_make_no_sense_are_refused(tmp_path: Path) -> None:
@@ -460,6 +464,19 @@ class TestCommand:
             "3 success 2.50 s return 17 length 17",
             f'4 aborted 0.00 s result "{"x" * 59}…',
         ] == [" ".join(line.split()) for line in shown.stdout.splitlines()]
+
+    def test_a_group_s_field_may_have_any_name(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """What a kind calls it need be no name of a variable."""
+        folder = begun_run(tmp_path)
+        record = {"mission_number": 0, "my kind": {"a-b": "x"}, "class": 1, "status": "success"}
+        (folder / "missions" / "mission_000000000.jsonl").write_text(json.dumps(record) + "\n")
+        for group_by, group in (("my kind.a-b", "x"), ("class", "1"), ("status", "success")):
+            tell(folder, "completed", group_by=group_by)
+            assert 0 == main(["tail", str(folder), "--missions", "--group", group])
+            shown, _ = capfd.readouterr()
+            assert ["0", "success", group] == shown.split()
 
     def test_it_follows_a_run_to_its_end(self, command: Command, tmp_path: Path) -> None:
         """With -f it waits for a run, shows what it logs, and ends with it."""

@@ -19,8 +19,8 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
+from synexs_async.monitoring.asked import AskedMissions
 from synexs_async.monitoring.following import check_count
-from synexs_async.monitoring.missions import AskedMissions
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
