@@ -428,7 +428,7 @@ class TestCommand:
         folder = begun_run(tmp_path)
         team = missions_with_errors(0, 2, [1]).lines
         others = [
-            {"mission_id": "", "mission_number": 2, "status": "air", "error": "a\nb \x9b"},
+            {"mission_id": "", "mission_number": 2, "status": "a\nr", "error": "a\nb \x9b"},
             {
                 "mission_id": "",
                 "mission_number": 3,
@@ -460,7 +460,7 @@ class TestCommand:
                 f"mean_confidence {metrics['mean_confidence']:.4g}"
             ),
             "1 error ValueError",
-            r"2 air a\x0ab \x9b",
+            r"2 a\x0ar a\x0ab \x9b",
             "3 success 2.50 s return 17 length 17",
             f'4 aborted 0.00 s result "{"x" * 59}…',
         ] == [" ".join(line.split()) for line in shown.stdout.splitlines()]

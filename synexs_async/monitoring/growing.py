@@ -13,6 +13,13 @@ from typing import Final
 _CHUNK: Final = 1 << 16  # bytes
 _REMEMBERED: Final = 128  # bytes: they hold a time or a number, so no two places share them
 
+FileState = tuple[int, int, int, int]
+
+
+def state_of(there: os.stat_result) -> FileState:
+    """Return the device, inode, size and time of the last change: inodes are used again."""
+    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns
+
 
 class GrowingFile:
     """Reads a file's new lines, each once; from its beginning again when it was cut off.
@@ -41,6 +48,11 @@ class GrowingFile:
     def is_unlinked(self) -> bool:
         """Whether it has no name any more."""
         return os.fstat(self._file.fileno()).st_nlink == 0
+
+    @property
+    def state(self) -> FileState:
+        """What tells it from other files, and from itself once it was written to."""
+        return state_of(os.fstat(self._file.fileno()))
 
     def is_at(self, path: Path) -> bool:
         """Whether it is the file of this name."""

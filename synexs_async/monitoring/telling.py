@@ -39,7 +39,7 @@ def mission_teller(group_by: str) -> Callable[[bytes], MissionLine]:
     def tell(line: bytes) -> MissionLine:
         record = decode(line)
         rest = harmless("  ".join(_rest(record, group_by)).rstrip())
-        return MissionLine(f"{record['mission_number']:>8}", f"{record['status']:<8}", rest)
+        return MissionLine(f"{record['mission_number']:>8}", f"{harmless(record['status']):<8}", rest)
 
     return tell
 
