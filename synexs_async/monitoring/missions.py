@@ -167,6 +167,7 @@ class _Journal(Generic[T]):
         self._make = make
         self._start = start  # the first record that is wanted
         self._next = 0  # the record that `_file` goes on with
+        self._at: int | None = None  # the one that is looked at; None where that is not known
         self._file: GrowingFile | None = None
         self._run: tuple[int, int] | None = None
         self._missions_per_file = 0
@@ -187,22 +188,22 @@ class _Journal(Generic[T]):
             return []
         progress = told_progress(self._folder.path)
         group_by = self._group_by(progress)
-        self._go_to_end(progress)
         found: list[T] = []
-        if group_by is None or not count:
-            return found
-        told, there_are = self._asked.total(progress)
-        for head, line in self._records_before():
-            is_told = head.mission_number < told
-            if is_told and there_are == 0:
-                break
-            with self._reading(head.mission_number):
+        with self._reading():
+            self._go_to_end(progress)
+            if group_by is None or not count:
+                return found
+            told, there_are = self._asked.total(progress)
+            for head, line in self._records_before():
+                is_told = head.mission_number < told
+                if is_told and there_are == 0:
+                    break
                 if self._asked.is_of_kind(head.status, line, group_by):
                     there_are -= is_told
                     if self._asked.finds(line):
                         found.append(self._make(line))
-            if len(found) == count:
-                break
+                if len(found) == count:
+                    break
         return found[::-1]
 
     def read(self) -> list[T] | None:
@@ -221,10 +222,10 @@ class _Journal(Generic[T]):
             lines = content[:-1].split(b"\n")
             passed = min(self._start - self._next, len(lines)) if self._start > self._next else 0
             self._next += passed
-            for line in lines[passed:]:
-                head = self._head(line, self._next)
-                self._next += 1
-                with self._reading(head.mission_number):
+            with self._reading():
+                for line in lines[passed:]:
+                    head = self._head(line, self._next)
+                    self._next += 1
                     is_of_kind = self._asked.is_of_kind(head.status, line, group_by)
                     if is_of_kind and self._asked.finds(line):
                         found.append(self._make(line))
@@ -323,26 +324,26 @@ class _Journal(Generic[T]):
                 raise JournalDamaged(path, None, f"the line of mission {end - 1} is missing")
 
     def _head(self, line: bytes, expected: int | None) -> Head:
-        """Read what a line begins with; it must be the record of mission `expected`."""
-        with self._reading(expected):
-            head = decode_head(line)
+        """Read a line's head, within `_reading`; it must be the record of mission `expected`."""
+        self._at = expected
+        head = decode_head(line)
         if expected is not None and head.mission_number != expected:
             problem = f"expected mission {expected}, found {head.mission_number}"
-            raise self._damaged(expected, problem)
+            raise self._damaged(problem)
         return head
 
     @contextmanager
-    def _reading(self, mission: int | None) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
         try:
             yield
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._damaged(mission, f"the line is no record: {error}") from error
+            raise self._damaged(f"the line is no record: {error}") from error
 
-    def _damaged(self, mission: int | None, problem: str) -> JournalDamaged:
-        if mission is None:
+    def _damaged(self, problem: str) -> JournalDamaged:
+        if self._at is None:
             return JournalDamaged(self._path(self._next), None, problem)
-        place = mission - self._file_start(mission) + 1
-        return JournalDamaged(self._path(mission), place, problem)
+        place = self._at - self._file_start(self._at) + 1
+        return JournalDamaged(self._path(self._at), place, problem)
 
     def _file_start(self, mission: int) -> int:
         return mission - mission % self._missions_per_file

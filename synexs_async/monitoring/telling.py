@@ -38,8 +38,8 @@ def mission_teller(group_by: str) -> Callable[[bytes], MissionLine]:
 
     def tell(line: bytes) -> MissionLine:
         record = decode(line)
-        rest = harmless("  ".join(_rest(record, group_by)).rstrip())
-        return MissionLine(f"{record['mission_number']:>8}", f"{harmless(record['status']):<8}", rest)
+        number, status = f"{record['mission_number']:>8}", f"{harmless(record['status']):<8}"
+        return MissionLine(number, status, harmless("  ".join(_rest(record, group_by)).rstrip()))
 
     return tell
 
