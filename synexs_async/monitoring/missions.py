@@ -25,6 +25,7 @@ from synexs_async.monitoring.asked import (
     decode_record,
     field_of,
 )
+from synexs_async.monitoring.backwards import newest_file
 from synexs_async.monitoring.following import check_count, follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
@@ -287,12 +288,10 @@ class _Journal(Generic[T]):
             file.close()
 
     def _go_to_end(self, progress: Progress | None) -> None:
-        first = self._file_start(progress.mission_current if progress else 0)
-        while first and not self._path(first).exists():
-            first -= self._missions_per_file
-        while self._path(first + self._missions_per_file).exists():
-            first += self._missions_per_file
-        self._start = self._next = first
+        first = self._file_start(max(progress.mission_current - 1, 0) if progress else 0)
+        if not self._path(first).exists():  # it was cut off behind the last flush
+            first = 0
+        self._start = self._next = newest_file(self._folder, self._missions_per_file, first)
         if not self._open():
             return
         assert self._file is not None
