@@ -19,13 +19,20 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.asked import AskedMissions, Head, decode_head, decode_record
+from synexs_async.monitoring.asked import (
+    AskedMissions,
+    Head,
+    JsonRecord,
+    decode_head,
+    decode_record,
+)
 from synexs_async.monitoring.backwards import chunks_before, newest_file
 from synexs_async.monitoring.following import check_count
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
 _BEHIND_ALL: Final = 1 << 63
+_NO_RECORD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Found(Struct, frozen=True):
@@ -52,10 +59,10 @@ def read_mission(folder: str | os.PathLike[str], index: int) -> dict[str, Any]:
     first = index - index % _missions_per_file(run)
     with _opened(run.journal_file(first)) as file:
         line = _line_at(file, _start_of(file, index)) if file is not None else b""
-    head = _head(line)
-    if head is None or head.mission_number != index:
+    record = _record(line, AskedMissions(None, None))
+    if record is None or record["mission_number"] != index:
         raise FolderError(run.path, f"its journal does not hold mission {index}")
-    return decode_record(line)
+    return record
 
 
 def find_missions(
@@ -99,11 +106,12 @@ def find_missions(
                 else:
                     for line in reversed(chunk.splitlines(keepends=True)):
                         searched += 1
-                        head = _head(line) if asked.may_be_in(line) else None
-                        if head and asked.is_of_kind(head.status, line, group_by):
-                            missions.append(decode_record(line))
+                        record = _record(line, asked, group_by) if asked.may_be_in(line) else None
+                        if record is not None:
+                            missions.append(record)
                             if len(missions) == limit:
-                                return Found(missions, head.mission_number or None, searched)
+                                before = record["mission_number"] or None
+                                return Found(missions, before, searched)
                 start = _first_number(chunk)
                 if start is not None and monotonic() > deadline:
                     return Found(missions, start or None, searched)
@@ -185,9 +193,17 @@ def _first_number(chunk: bytes) -> int | None:
 
 def _head(line: bytes) -> Head | None:
     """Return what a whole line begins with, None where the line is no record."""
-    if not line.endswith(b"\n"):
-        return None
     try:
-        return decode_head(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_head(line) if line.endswith(b"\n") else None
+    except _NO_RECORD:
+        return None
+
+
+def _record(line: bytes, asked: AskedMissions, group_by: str = "") -> JsonRecord | None:
+    """Return a line's record, None where it is none, or is not asked for."""
+    head = _head(line)
+    try:
+        is_asked_for = head is not None and asked.is_of_kind(head.status, line, group_by)
+        return decode_record(line) if is_asked_for else None
+    except _NO_RECORD:
         return None
