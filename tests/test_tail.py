@@ -308,14 +308,16 @@ class TestFollowing:
         assert [*range(20, 30), *range(5)] == numbers
 
     async def test_a_damaged_journal_is_named(self, tmp_path: Path) -> None:
-        """A line that is no record ends the tail with file and line."""
+        """A line that is no record ends the tail with file and line, behind what came before."""
         folder = await off_loop(begun_run, tmp_path)
-        (await off_loop(journal_of, folder, 3)).close()
+        (await off_loop(journal_of, folder, 100)).close()
         with (folder / "missions" / "mission_000000000.jsonl").open("a") as journal:
             journal.write("{}\n")
         await off_loop(tell, folder, "completed")
-        with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 4: .*no record"):
-            await collect(follow_missions(folder, start=0), [])
+        records: list[dict[str, Any]] = []
+        with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 101: .*no record"):
+            await collect(follow_missions(folder, start=0), records)
+        assert 0 == records[0]["mission_number"]
 
 
 class TestTheEnd:
