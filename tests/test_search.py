@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from synexs_async.errors import FolderError
-from synexs_async.monitoring import search
+from synexs_async.monitoring import backwards, search
 from synexs_async.monitoring.search import Found, find_missions, read_mission
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, RunFolder, settle
 from synexs_async.storage.progress import read_progress, write_progress
@@ -56,7 +56,8 @@ def journal_of(planned: list[Planned], *, per_file: int = 7, chunk: int = 100) -
     """Write a run with short journal files, to be read in small parts."""
     with new_layout() as layout, pytest.MonkeyPatch.context() as patch:
         patch.setitem(MISSIONS_PER_FILE, "journal", per_file)
-        patch.setattr(search, "_CHUNK", chunk)
+        patch.setattr(backwards, "_FIRST_CHUNK", chunk)
+        patch.setattr(backwards, "_LARGEST_CHUNK", 2 * chunk)
         folder = layout.folder
         settle(folder, RunFile(identity_of_tests(), f"team-{SEED}"))
         for first in range(0, len(planned), per_file):
@@ -123,7 +124,9 @@ def test_what_is_no_record_is_passed_over(planned: list[Planned], data: st.DataO
         damaged = data.draw(st.integers(0, len(planned) - 1))
         file = RunFolder(folder).journal_file(damaged - damaged % 7)
         lines = file.read_bytes().splitlines(keepends=True)
-        lines[damaged % 7] = data.draw(st.sampled_from([b"\n", b"{}\n", b"[1]\n", b"\xff{\n"]))
+        no_text = lines[damaged % 7].replace(b'"padding":"', b'"padding":"\xff')
+        no_records = [b"\n", b"{}\n", b"[1]\n", b"\xff{\n", no_text]
+        lines[damaged % 7] = data.draw(st.sampled_from(no_records))
         file.write_bytes(b"".join(lines))
         last = RunFolder(folder).journal_file((len(planned) - 1) - (len(planned) - 1) % 7)
         with last.open("ab") as journal:

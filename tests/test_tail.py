@@ -39,6 +39,7 @@ from synexs_async import (
     run,
 )
 from synexs_async.cli import main
+from synexs_async.monitoring import following
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.journal import JournalWriter, Layout, Mark
 from synexs_async.storage.progress import OutcomeCounts, Progress, write_progress
@@ -259,6 +260,25 @@ class TestFollowing:
             [41, 48],
         ] == [[record["mission_number"] for record in records] for records in seen]
 
+    async def test_a_tail_that_lags_goes_on_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waits for more only where it has read all, be it much, or passed over."""
+        monkeypatch.setattr(following, "_PACE", 10 * PATIENCE)
+        folder = await off_loop(begun_run, tmp_path)
+        (await off_loop(journal_of, folder, 2000)).close()
+        log_file(folder, *(entry(f"{n} {'x' * 200}") for n in range(2000)), entry("no", "ERROR"))
+        await off_loop(tell, folder)
+        with anyio.fail_after(PATIENCE):
+            async with aclosing(follow_missions(folder, start=0)) as records:
+                numbers = [(await anext(records))["mission_number"] for _ in range(2000)]
+            async with aclosing(follow_missions(folder, start=1990)) as records:
+                assert 1990 == (await anext(records))["mission_number"]
+            async with aclosing(follow_log(folder)) as lines:
+                for number in range(2000):
+                    assert (await anext(lines)).message.startswith(f"{number} ")
+        assert [*range(2000)] == numbers
+
     async def test_another_run_in_the_folder(self, tmp_path: Path) -> None:
         """Where a run is archived and another one begun, a tail that stays goes on with that."""
         quick = RunConfig(missions=30, output=tmp_path, mission=Quick())
@@ -277,14 +297,16 @@ class TestFollowing:
         assert [*range(20, 30), *range(5)] == numbers
 
     async def test_a_damaged_journal_is_named(self, tmp_path: Path) -> None:
-        """A line that is no record ends the tail with file and line."""
+        """A line that is no record ends the tail with file and line, behind what came before."""
         folder = await off_loop(begun_run, tmp_path)
-        (await off_loop(journal_of, folder, 3)).close()
+        (await off_loop(journal_of, folder, 100)).close()
         with (folder / "missions" / "mission_000000000.jsonl").open("a") as journal:
             journal.write("{}\n")
         await off_loop(tell, folder, "completed")
-        with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 4: .*no record"):
-            await collect(follow_missions(folder, start=0), [])
+        records: list[dict[str, Any]] = []
+        with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 101: .*no record"):
+            await collect(follow_missions(folder, start=0), records)
+        assert 0 == records[0]["mission_number"]
 
 
 class TestTheEnd:
@@ -345,6 +367,10 @@ class TestTheEnd:
         anyio.run(run, RunConfig(missions=3, output=tmp_path, mission=Quick()))
         with pytest.raises(FolderError, match="names no field that its missions are grouped by"):
             last_missions(tmp_path, 1, group="hard")
+        (tmp_path / "progress.json").unlink()
+        for find in (partial(last_missions, count=1), find_missions):
+            with pytest.raises(FolderError, match="tells nothing yet"):
+                find(tmp_path, group="hard")
 
 
 def test_counts_that_make_no_sense_are_refused(tmp_path: Path) -> None:
@@ -393,7 +419,7 @@ class TestCommand:
         folder = begun_run(tmp_path)
         team = missions_with_errors(0, 2, [1]).lines
         others = [
-            {"mission_id": "", "mission_number": 2, "status": "air", "error": "a\nb \x9b"},
+            {"mission_id": "", "mission_number": 2, "status": "a\nr", "error": "a\nb \x9b"},
             {
                 "mission_id": "",
                 "mission_number": 3,
@@ -425,10 +451,23 @@ class TestCommand:
                 f"mean_confidence {metrics['mean_confidence']:.4g}"
             ),
             "1 error ValueError",
-            r"2 air a\x0ab \x9b",
+            r"2 a\x0ar a\x0ab \x9b",
             "3 success 2.50 s return 17 length 17",
             f'4 aborted 0.00 s result "{"x" * 59}…',
         ] == [" ".join(line.split()) for line in shown.stdout.splitlines()]
+
+    def test_a_group_s_field_may_have_any_name(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """What a kind calls it need be no name of a variable."""
+        folder = begun_run(tmp_path)
+        record = {"mission_number": 0, "my kind": {"a-b": "x"}, "class": 1, "status": "success"}
+        (folder / "missions" / "mission_000000000.jsonl").write_text(json.dumps(record) + "\n")
+        for group_by, group in (("my kind.a-b", "x"), ("class", "1"), ("status", "success")):
+            tell(folder, "completed", group_by=group_by)
+            assert 0 == main(["tail", str(folder), "--missions", "--group", group])
+            shown, _ = capfd.readouterr()
+            assert ["0", "success", group] == shown.split()
 
     def test_it_follows_a_run_to_its_end(self, command: Command, tmp_path: Path) -> None:
         """With -f it waits for a run, shows what it logs, and ends with it."""

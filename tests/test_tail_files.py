@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -178,3 +180,34 @@ async def test_a_tail_beside_all_that(steps: list[int | str]) -> None:
                     await off_loop(log.step, step)
                 tasks.cancel_scope.cancel()
         assert [line.decode() for line in log.lines] == seen
+
+
+def test_files_that_rotation_left_are_not_held(tmp_path: Path) -> None:
+    """However many are kept, a tail goes on, and one that begins finds the last lines."""
+    run = begun_run(tmp_path)
+    seen: list[bytes] = []
+    with closing(Log(run)) as log, few_open_files(), closing(LogFiles(run / "logs")) as files:
+        for _ in range(60):
+            log.step(2)
+            log.step("move")
+            while lines := files.read():
+                seen.extend(lines.splitlines())
+        assert log.lines == seen
+        with closing(LogFiles(run / "logs")) as others:
+            others.skip_to_end()
+            assert log.lines[::-1] == [*others.lines_before()]
+            log.step(1)
+            assert log.lines[-1:] == files.read().splitlines() == others.read().splitlines()
+
+
+@contextmanager
+def few_open_files() -> Iterator[None]:
+    """Let this process open some twenty files more."""
+    with Path(os.devnull).open() as file:
+        next_one = file.fileno()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one + 20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -166,12 +166,8 @@ def _log(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
 
 
 def _missions(options: Namespace, pattern: re.Pattern[str] | None) -> _Tail:
-    from synexs_async.monitoring.missions import (
-        AskedMissions,
-        follow_lines,
-        group_field,
-        last_lines,
-    )
+    from synexs_async.monitoring.asked import AskedMissions, group_field
+    from synexs_async.monitoring.missions import follow_lines, last_lines
     from synexs_async.monitoring.telling import mission_teller
 
     terminal = _Terminal.of_stdout()

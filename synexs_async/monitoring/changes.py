@@ -39,14 +39,20 @@ class Changes:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """Watch nothing until the next wait: what is told in between costs, wanted or not."""
+        self._watched = {}
         if self._watcher is not None:
             self._watcher.close()
+            self._watcher = None
 
     async def wait(self, seconds: float) -> None:
         """Return when something has changed since the last return, or after so many seconds.
 
-        The first call returns at once, as does one that finds other folders than the last: what
-        happened before they were watched can only be found by looking.
+        The first call returns at once, as do the first after a rest and one that finds other
+        folders than the last: what happened before they were watched can only be found by looking.
         """
         stop = Event()
         try:
@@ -62,17 +68,16 @@ class Changes:
 
     def wait_here(self, seconds: float, stop: Event | None = None) -> None:
         """Do what `wait` does, in this thread; return soon after `stop` is set."""
-        if not self._watch_anew() and self._watcher is not None:
-            self._watcher.watch(_GATHERED, _STEP, int(seconds * 1000), stop)
+        is_new, watcher = self._watch_anew(), self._watcher
+        if not is_new and watcher is not None:
+            watcher.watch(_GATHERED, _STEP, int(seconds * 1000), stop)
 
     def _watch_anew(self) -> bool:
         """Watch the folders that are there now; False where those are watched already."""
         there = dict(map(_nearest, self._folders))
         if there == self._watched:
             return False
-        self._watched = {}
-        if self._watcher is not None:
-            self._watcher.close()
+        self.rest()
         try:
             self._watcher = _watcher([str(folder) for folder in there])
             self._watched = there

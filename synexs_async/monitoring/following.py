@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from synexs_async.errors import ConfigError, FolderError
+from synexs_async.errors import ConfigError, FolderError, SynexsError
 from synexs_async.monitoring.changes import Changes
 from synexs_async.storage.folder import RunFolder, holds_run
 from synexs_async.storage.following import Ending
@@ -76,6 +76,7 @@ async def follow(
                 for item in found.items:
                     yield item
                 if found.is_new:
+                    changes.rest()
                     heard, over_since = monotonic(), None
                     if found.is_all:
                         await anyio.sleep(_PACE)
@@ -111,6 +112,7 @@ class _Rounds(Generic[T]):
         self._reader = reader
         self._look = look
         self._ending: Ending | None = None
+        self._failure: SynexsError | OSError | None = None
         self._looking = Lock()
         self._is_left = False
 
@@ -132,11 +134,19 @@ class _Rounds(Generic[T]):
         return _Found(items, is_new, is_all, is_over)
 
     def _drain(self) -> tuple[list[T], bool, bool]:
+        if self._failure is not None:
+            raise self._failure
         items: list[T] = []
         is_new = False
         deadline = monotonic() + _LONGEST_LOOK
         while len(items) < _MANY and monotonic() < deadline and not self._is_left:
-            found = self._look()
+            try:
+                found = self._look()
+            except (SynexsError, OSError) as error:
+                if not is_new:
+                    raise
+                self._failure = error  # what came before it is given first
+                break
             if found is None:
                 return items, is_new, True
             items += found

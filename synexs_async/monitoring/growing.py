@@ -10,8 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from synexs_async.monitoring.backwards import chunks_before
+
 _CHUNK: Final = 1 << 16  # bytes
 _REMEMBERED: Final = 128  # bytes: they hold a time or a number, so no two places share them
+
+FileState = tuple[int, int, int, int]
+
+
+def state_of(there: os.stat_result) -> FileState:
+    """Return the device, inode, size and time of the last change: inodes are used again."""
+    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns
 
 
 class GrowingFile:
@@ -41,6 +50,11 @@ class GrowingFile:
     def is_unlinked(self) -> bool:
         """Whether it has no name any more."""
         return os.fstat(self._file.fileno()).st_nlink == 0
+
+    @property
+    def state(self) -> FileState:
+        """What tells it from other files, and from itself once it was written to."""
+        return state_of(os.fstat(self._file.fileno()))
 
     def is_at(self, path: Path) -> bool:
         """Whether it is the file of this name."""
@@ -109,16 +123,8 @@ class GrowingFile:
 
     def lines_before(self) -> Iterator[bytes]:
         """Give the lines that count as read, the last one first, without their newlines."""
-        position, rest = self.offset, b""
-        while position:
-            start = max(position - _CHUNK, 0)
-            first, *lines = (self._bytes(start, position) + rest).split(b"\n")
-            if lines and position == self.offset:
-                lines.pop()  # what follows the last newline: nothing
-            yield from reversed(lines)
-            position, rest = start, first  # which may begin before `start`
-        if self.offset:
-            yield rest
+        for chunk in chunks_before(self.offset, self._bytes, is_torn=False):
+            yield from reversed(chunk[:-1].split(b"\n"))
 
     def _bytes(self, start: int, end: int) -> bytes:
         return os.pread(self._file.fileno(), end - start, start)

@@ -11,16 +11,19 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from synexs_async.monitoring.growing import GrowingFile
+from synexs_async.monitoring.growing import FileState, GrowingFile, state_of
 
 _NAME: Final = re.compile(r"training_(\d{8}_\d{6})\.log(?:\.(\d{1,6})|[.-](\d[\d-]*))?")
+_HELD: Final = 4  # of a session's files, which may still be written to, or were cut off
 _BEGINNINGS: Final = 1000  # of files, remembered to know their copies
 
 
-class _Entry(NamedTuple):
+@dataclass(frozen=True, order=True)
+class _Entry:
     """A file as the folder lists it: they sort from the oldest to the one that is written to."""
 
     session: str
@@ -28,6 +31,7 @@ class _Entry(NamedTuple):
     age: int
     name: str
     inode: tuple[int, int]
+    state: FileState = field(compare=False)  # which changes while it is listed
 
 
 class LogFiles:
@@ -41,6 +45,7 @@ class LogFiles:
         self._session = ""  # the one that is read
         self._over: set[str] = set()  # those that nothing more is read of
         self._files: list[GrowingFile] = []  # of the session, in the order of reading
+        self._past: set[FileState] = set()  # of the session, read and not held any more
         self._beginnings: deque[bytes] = deque(maxlen=_BEGINNINGS)
 
     def close(self) -> None:
@@ -50,9 +55,11 @@ class LogFiles:
 
     def skip_to_end(self) -> None:
         """Pass over all lines that are there; of earlier sessions, over what may come too."""
-        if sessions := [entry.session for entry in self._list()]:
-            self._session = sessions[-1]
-            self._over = {*sessions} - {self._session}
+        if entries := self._list():
+            self._session = entries[-1].session
+            self._over = {entry.session for entry in entries} - {self._session}
+            own = [entry.state for entry in entries if entry.session == self._session]
+            self._past = {*own[:-_HELD]}
         self._look()
         for file in self._files:
             file.skip_to_end()
@@ -62,7 +69,8 @@ class LogFiles:
         for file in reversed(self._files):
             yield from file.lines_before()
         for entry in reversed(self._list()):
-            older = self._open(entry) if entry.session in self._over else None
+            is_past = entry.session in self._over or entry.state in self._past
+            older = self._open(entry) if is_past else None
             if older is not None:
                 with closing(older):
                     older.skip_to_end()
@@ -77,10 +85,13 @@ class LogFiles:
                     file.advance(lines)
                     return lines
             if next_session is None:
+                self._past.update(file.state for file in self._files[:-_HELD])
+                self._let_go(self._files[:-_HELD])
                 self._let_go([file for file in self._files[:-1] if file.is_unlinked])
                 return b""
             self._over.add(self._session)
             self._session = next_session
+            self._past.clear()
             self._let_go(self._files.copy())
 
     def _let_go(self, files: Sequence[GrowingFile]) -> None:
@@ -111,8 +122,9 @@ class LogFiles:
         return next((session for session in sessions if session != self._session), None)
 
     def _is_new(self, entry: _Entry) -> bool:
-        is_known = any(file.inode == entry.inode for file in self._files)
-        return entry.session == self._session and not is_known
+        if entry.session != self._session or entry.state in self._past:
+            return False
+        return all(file.inode != entry.inode for file in self._files)
 
     def _take_in(self, new: Sequence[_Entry], cut_off: Sequence[GrowingFile]) -> bool:
         """Read these files too; False, and nothing, where one is not any more what was listed."""
@@ -154,10 +166,9 @@ class LogFiles:
                     if match := _NAME.fullmatch(entry.name):
                         session, number, date = match.groups()
                         is_current = (number, date) == (None, None)
-                        there = entry.stat()
-                        inode = (there.st_dev, there.st_ino)
+                        state = state_of(entry.stat())
                         age = -int(number or 0)
-                        found.append(_Entry(session, is_current, age, entry.name, inode))
+                        found.append(_Entry(session, is_current, age, entry.name, state[:2], state))
         except (FileNotFoundError, NotADirectoryError):
             pass  # not there yet, or moved away while it was listed
         return sorted(found)

@@ -10,26 +10,29 @@ import os
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from synexs_async.errors import ConfigError, FolderError, JournalDamaged
-from synexs_async.missions.grouping import OTHER_GROUPS, group_of, spelling_of
+from synexs_async.monitoring.asked import (
+    NO_GROUPS,
+    AskedMissions,
+    Head,
+    JsonRecord,
+    decode_head,
+    decode_record,
+    field_of,
+)
+from synexs_async.monitoring.backwards import newest_file
 from synexs_async.monitoring.following import check_count, follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
-from synexs_async.storage.progress import OUTCOMES, OutcomeCounts, Progress, told_progress
+from synexs_async.storage.progress import Progress, told_progress
 
-_TEAM: Final = "environment.difficulty"  # also in runs that were begun before kinds named it
-_NO_GROUPS: Final = "the run's mission kind names no field that its missions are grouped by"
 _FILES_A_LOOK: Final = 64
 
-JsonRecord = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -59,7 +62,7 @@ def last_missions(
         FolderError: the folder holds no run, or its missions have no groups.
         JournalDamaged: a line is not the record that belongs there.
     """
-    return last_lines(folder, count, _decode, AskedMissions(outcome, group, pattern))
+    return last_lines(folder, count, decode_record, AskedMissions(outcome, group, pattern))
 
 
 async def follow_missions(
@@ -97,7 +100,7 @@ async def follow_missions(
         JournalDamaged: a line is not the record that belongs there.
     """
     asked = AskedMissions(outcome, group, pattern)
-    following = follow_lines(folder, _decode, asked, start=start, last=last, keep=keep)
+    following = follow_lines(folder, decode_record, asked, start=start, last=last, keep=keep)
     async with aclosing(following) as records:
         async for record in records:
             yield record
@@ -150,103 +153,6 @@ async def follow_lines(
             yield thing
 
 
-def group_field(folder: str | os.PathLike[str]) -> str | None:
-    """Return the path of the field that a run's missions are grouped by, "" where they are not.
-
-    None where the run has not told yet. FolderError where there is no run.
-    """
-    run_folder = RunFolder(Path(folder))
-    is_team_mission = read_run_file(run_folder).identity.mission == "team"
-    return _field(told_progress(run_folder.path), is_team_mission=is_team_mission)
-
-
-def _field(progress: Progress | None, *, is_team_mission: bool) -> str | None:
-    if progress is not None and progress.group_by:
-        return progress.group_by
-    if is_team_mission:
-        return _TEAM
-    return None if progress is None else ""
-
-
-class _Head(Struct, gc=False):
-    mission_number: int
-    status: str
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
-_decode: Final = msgspec.json.Decoder(JsonRecord).decode
-
-
-@dataclass(frozen=True)
-class AskedMissions:
-    """Which records are wanted."""
-
-    outcome: str | None
-    group: str | None
-    pattern: re.Pattern[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.outcome is not None and self.outcome not in OUTCOMES:
-            raise ConfigError("outcome", self.outcome, f"one of {', '.join(OUTCOMES)}")
-
-    def group_by(self, folder: RunFolder) -> str:
-        """Return the field that holds the group; "" where none is asked for.
-
-        Raises:
-            FolderError: there is no run, its missions have no groups, or it is not known yet.
-        """
-        field = group_field(folder.path)
-        if self.group is None:
-            return ""
-        if field is None:
-            problem = "tells nothing yet, also not what its missions are grouped by; try again soon"
-            raise FolderError(folder.path, problem)
-        if not field:
-            raise FolderError(folder.path, _NO_GROUPS)
-        return field
-
-    def may_be_in(self, lines: bytes) -> bool:
-        """Whether records of this outcome and group may stand there; most need not be decoded."""
-        return all(spelling in lines for spelling in self._spellings)
-
-    def is_of_kind(self, status: object, line: bytes, group_by: str) -> bool:
-        """Whether a record has the outcome and the group."""
-        if self.outcome is not None and status != self.outcome:
-            return False
-        if self.group is None:
-            return True
-        return self.may_be_in(line) and group_of(_decode(line), group_by) == self.group
-
-    @cached_property
-    def _spellings(self) -> list[bytes]:
-        return [spelling_of(text) for text in (self.outcome, self.group) if text is not None]
-
-    def finds(self, line: bytes) -> bool:
-        """Whether a line holds what is searched for."""
-        return self.pattern is None or self.pattern.search(line.decode()) is not None
-
-    def total(self, progress: Progress | None) -> tuple[int, int]:
-        """Tell how many missions progress.json knows of, and how many have outcome and group.
-
-        (0, 0) where it does not tell.
-        """
-        if progress is None:
-            return 0, 0
-        every = _sum(progress.stats)
-        if self.group is None:
-            return every, _sum(progress.stats, self.outcome)
-        if not self.group or not progress.groups or OTHER_GROUPS in progress.groups:
-            return 0, 0  # those without a group are not counted apart
-        counts = progress.groups.get(self.group, OutcomeCounts())  # missions that raised have none
-        return every, _sum(counts, self.outcome)
-
-
-def _sum(counts: OutcomeCounts, outcome: str | None = None) -> int:
-    """Add up the counts of one outcome, or of all."""
-    by_outcome = counts.by_outcome()
-    return sum(by_outcome.values()) if outcome is None else by_outcome[outcome]
-
-
 class _Journal(Generic[T]):
     """Reads the journal of the run that a folder holds, and of those that come after it."""
 
@@ -262,6 +168,7 @@ class _Journal(Generic[T]):
         self._make = make
         self._start = start  # the first record that is wanted
         self._next = 0  # the record that `_file` goes on with
+        self._at: int | None = None  # the one that is looked at; None where that is not known
         self._file: GrowingFile | None = None
         self._run: tuple[int, int] | None = None
         self._missions_per_file = 0
@@ -281,22 +188,23 @@ class _Journal(Generic[T]):
         if not self._finds_run():
             return []
         progress = told_progress(self._folder.path)
-        group_by = self._group_by(progress) or ""
-        self._go_to_end(progress)
-        told, there_are = self._asked.total(progress)
+        group_by = self._group_by(progress)
         found: list[T] = []
-        records = self._records_before() if count else iter(())
-        for head, line in records:
-            is_told = head.mission_number < told
-            if is_told and there_are == 0:
-                break
-            with self._reading(head.mission_number):
+        with self._reading():
+            self._go_to_end(progress)
+            if group_by is None or not count:
+                return found
+            told, there_are = self._asked.total(progress)
+            for head, line in self._records_before():
+                is_told = head.mission_number < told
+                if is_told and there_are == 0:
+                    break
                 if self._asked.is_of_kind(head.status, line, group_by):
                     there_are -= is_told
                     if self._asked.finds(line):
                         found.append(self._make(line))
-            if len(found) == count:
-                break
+                if len(found) == count:
+                    break
         return found[::-1]
 
     def read(self) -> list[T] | None:
@@ -315,13 +223,12 @@ class _Journal(Generic[T]):
             lines = content[:-1].split(b"\n")
             passed = min(self._start - self._next, len(lines)) if self._start > self._next else 0
             self._next += passed
-            for line in lines[passed:]:
-                head = self._head(line, self._next)
-                self._next += 1
-                with self._reading(head.mission_number):
-                    if self._asked.is_of_kind(head.status, line, group_by) and self._asked.finds(
-                        line
-                    ):
+            with self._reading():
+                for line in lines[passed:]:
+                    head = self._head(line, self._next)
+                    self._next += 1
+                    is_of_kind = self._asked.is_of_kind(head.status, line, group_by)
+                    if is_of_kind and self._asked.finds(line):
                         found.append(self._make(line))
             self._file.advance(content)
             if self._next % self._missions_per_file:
@@ -350,9 +257,9 @@ class _Journal(Generic[T]):
         """Return the field that is asked for, "" where none is; None where it is not known yet."""
         if self._asked.group is None:
             return ""
-        field = _field(progress, is_team_mission=self._is_team_mission)
+        field = field_of(progress, is_team_mission=self._is_team_mission)
         if field == "":
-            raise FolderError(self._folder.path, _NO_GROUPS)
+            raise FolderError(self._folder.path, NO_GROUPS)
         return field
 
     def _peek(self) -> bytes:
@@ -381,12 +288,10 @@ class _Journal(Generic[T]):
             file.close()
 
     def _go_to_end(self, progress: Progress | None) -> None:
-        first = self._file_start(progress.mission_current if progress else 0)
-        while first and not self._path(first).exists():
-            first -= self._missions_per_file
-        while self._path(first + self._missions_per_file).exists():
-            first += self._missions_per_file
-        self._start = self._next = first
+        first = self._file_start(max(progress.mission_current - 1, 0) if progress else 0)
+        if not self._path(first).exists():  # it was cut off behind the last flush
+            first = 0
+        self._start = self._next = newest_file(self._folder, self._missions_per_file, first)
         if not self._open():
             return
         assert self._file is not None
@@ -395,7 +300,7 @@ class _Journal(Generic[T]):
             self._start = self._next = self._head(line, None).mission_number + 1
             break
 
-    def _records_before(self) -> Iterator[tuple[_Head, bytes]]:
+    def _records_before(self) -> Iterator[tuple[Head, bytes]]:
         """Give the records before the place that is read on from, the last one first."""
         end = self._next
         while end:
@@ -417,27 +322,27 @@ class _Journal(Generic[T]):
             if end != first:
                 raise JournalDamaged(path, None, f"the line of mission {end - 1} is missing")
 
-    def _head(self, line: bytes, expected: int | None) -> _Head:
-        """Read what a line begins with; it must be the record of mission `expected`."""
-        with self._reading(expected):
-            head = _decode_head(line)
+    def _head(self, line: bytes, expected: int | None) -> Head:
+        """Read a line's head, within `_reading`; it must be the record of mission `expected`."""
+        self._at = expected
+        head = decode_head(line)
         if expected is not None and head.mission_number != expected:
             problem = f"expected mission {expected}, found {head.mission_number}"
-            raise self._damaged(expected, problem)
+            raise self._damaged(problem)
         return head
 
     @contextmanager
-    def _reading(self, mission: int | None) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
         try:
             yield
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._damaged(mission, f"the line is no record: {error}") from error
+            raise self._damaged(f"the line is no record: {error}") from error
 
-    def _damaged(self, mission: int | None, problem: str) -> JournalDamaged:
-        if mission is None:
+    def _damaged(self, problem: str) -> JournalDamaged:
+        if self._at is None:
             return JournalDamaged(self._path(self._next), None, problem)
-        place = mission - self._file_start(mission) + 1
-        return JournalDamaged(self._path(mission), place, problem)
+        place = self._at - self._file_start(self._at) + 1
+        return JournalDamaged(self._path(self._at), place, problem)
 
     def _file_start(self, mission: int) -> int:
         return mission - mission % self._missions_per_file

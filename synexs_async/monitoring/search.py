@@ -19,13 +19,20 @@ import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import FolderError
+from synexs_async.monitoring.asked import (
+    AskedMissions,
+    Head,
+    JsonRecord,
+    decode_head,
+    decode_record,
+)
+from synexs_async.monitoring.backwards import chunks_before, newest_file
 from synexs_async.monitoring.following import check_count
-from synexs_async.monitoring.missions import AskedMissions
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
-_CHUNK: Final = 1 << 20
 _BEHIND_ALL: Final = 1 << 63
+_NO_RECORD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Found(Struct, frozen=True):
@@ -52,7 +59,7 @@ def read_mission(folder: str | os.PathLike[str], index: int) -> dict[str, Any]:
     first = index - index % _missions_per_file(run)
     with _opened(run.journal_file(first)) as file:
         line = _line_at(file, _start_of(file, index)) if file is not None else b""
-    record = _decode(line)
+    record = _record(line, AskedMissions(None, None))
     if record is None or record["mission_number"] != index:
         raise FolderError(run.path, f"its journal does not hold mission {index}")
     return record
@@ -89,18 +96,18 @@ def find_missions(
     group_by = asked.group_by(run)
     missions: list[dict[str, Any]] = []
     searched = 0
-    newest = _newest_file(run, per_file)
+    newest = newest_file(run, per_file)
     first = newest if before is None else min(newest, _file_of(before - 1, per_file))
     while first >= 0:
         with _opened(run.journal_file(first)) as file:
-            for chunk in _backwards(file, before) if file is not None else ():
+            for chunk in _chunks(file, before) if file is not None else ():
                 if not asked.may_be_in(chunk):
                     searched += chunk.count(b"\n")
                 else:
                     for line in reversed(chunk.splitlines(keepends=True)):
                         searched += 1
-                        record = _decode(line) if asked.may_be_in(line) else None
-                        if record and asked.is_of_kind(record.get("status"), line, group_by):
+                        record = _record(line, asked, group_by) if asked.may_be_in(line) else None
+                        if record is not None:
                             missions.append(record)
                             if len(missions) == limit:
                                 before = record["mission_number"] or None
@@ -133,19 +140,6 @@ def _opened(path: Path) -> Iterator[BinaryIO | None]:
         yield file
 
 
-def _newest_file(run: RunFolder, per_file: int) -> int:
-    """Find the first mission of the last file: they follow each other without a gap."""
-
-    def is_there(number: int) -> bool:
-        return run.journal_file(number * per_file).exists()
-
-    end = 1
-    while is_there(end):
-        end *= 2
-    last = bisect_left(range(end // 2 + 1, end), True, key=lambda number: not is_there(number))
-    return (end // 2 + last) * per_file
-
-
 def _start_of(file: BinaryIO, index: int) -> int:
     """Find where a mission's line begins; if it is not there, the next one's, or the file's end."""
 
@@ -165,9 +159,8 @@ def _record_behind(file: BinaryIO, position: int) -> tuple[int, int]:
             pass
     start = file.tell()
     while line := file.readline(LONGEST_LINE):
-        number = _decode_number(line)
-        if number is not None:
-            return start, number
+        if (head := _head(line)) is not None:
+            return start, head.mission_number
         start += len(line)
     return start, _BEHIND_ALL
 
@@ -177,57 +170,40 @@ def _line_at(file: BinaryIO, position: int) -> bytes:
     return file.readline(LONGEST_LINE)
 
 
-def _backwards(file: BinaryIO, before: int | None) -> Iterator[bytes]:
-    """Read whole lines in front of mission `before`, or all of them, some at a time, from the end.
+def _chunks(file: BinaryIO, before: int | None) -> Iterator[bytes]:
+    """Give lines in front of mission `before`, or all of them, some at a time, from the end."""
 
-    A last line that is torn, and lines that are too long, are left out.
-    """
-    end = os.fstat(file.fileno()).st_size if before is None else _start_of(file, before)
-    rest = b""  # the beginning of a line whose end was read before
-    is_known = before is not None  # whether what was read so far ends with a line
-    while end:
-        start = max(end - _CHUNK, 0)
+    def read(start: int, end: int) -> bytes:
         file.seek(start)
-        data = file.read(end - start) + rest
-        end = start
-        if not is_known:
-            data = data[: data.rfind(b"\n") + 1]
-            is_known = bool(data)
-        border = data.find(b"\n") + 1 if start else 0
-        rest = data[:border]
-        if len(rest) > LONGEST_LINE:
-            rest, is_known = b"", False
-        if data[border:]:
-            yield data[border:]
+        return file.read(end - start)
+
+    is_torn = before is None  # maybe: a run may be writing the last line just now
+    end = os.fstat(file.fileno()).st_size if before is None else _start_of(file, before)
+    return chunks_before(end, read, is_torn=is_torn, longest=LONGEST_LINE)
 
 
 def _first_number(chunk: bytes) -> int | None:
     start = 0
     while end := chunk.find(b"\n", start) + 1:
-        number = _decode_number(chunk[start:end])
-        if number is not None:
-            return number
+        if (head := _head(chunk[start:end])) is not None:
+            return head.mission_number
         start = end
     return None
 
 
-class _Numbered(Struct, gc=False):
-    mission_number: int
-
-
-_decode_numbered: Final = msgspec.json.Decoder(_Numbered).decode
-_decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-def _decode_number(line: bytes) -> int | None:
-    """Return the number of a whole line's mission, None where the line is no record."""
-    if not line.endswith(b"\n"):
-        return None
+def _head(line: bytes) -> Head | None:
+    """Return what a whole line begins with, None where the line is no record."""
     try:
-        return _decode_numbered(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_head(line) if line.endswith(b"\n") else None
+    except _NO_RECORD:
         return None
 
 
-def _decode(line: bytes) -> dict[str, Any] | None:
-    return None if _decode_number(line) is None else _decode_object(line)
+def _record(line: bytes, asked: AskedMissions, group_by: str = "") -> JsonRecord | None:
+    """Return a line's record, None where it is none, or is not asked for."""
+    head = _head(line)
+    try:
+        is_asked_for = head is not None and asked.is_of_kind(head.status, line, group_by)
+        return decode_record(line) if is_asked_for else None
+    except _NO_RECORD:
+        return None

@@ -10,7 +10,7 @@ _IN_LINES: Final = {code: sign for code, sign in _CONTROLS.items() if chr(code) 
 
 def harmless(text: str) -> str:
     """Return text with its control characters spelled out."""
-    return text.translate(_CONTROLS)
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def harmless_lines(text: str) -> str:
