@@ -46,7 +46,8 @@ def read_small_file(path: Path) -> bytes:
     Behind each of them a thread waits for the interpreter again, which a busy event loop gives
     away once a turn. A pipe or a device in its place neither blocks nor fills the memory.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe, it waits for a writer
+    os.set_blocking(descriptor, True)
     try:
         content = os.read(descriptor, _SMALL)
         while len(content) % _SMALL == 0 and (more := os.read(descriptor, _SMALL)):
