@@ -18,7 +18,7 @@ import pytest
 from builders import nothing_changes
 from conftest import Command
 from datasets import read_json
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synexs_async import (
@@ -350,6 +350,7 @@ class TestFigures:
         assert count == report_of(tmp_path / "run")["outcomes"]["all"]["missions"]
         assert page_of(tmp_path / "run").tags["section"] >= 2
 
+    @example([2.0**52 + 2])
     @given(st.lists(st.floats() | st.integers(), min_size=1))
     def test_each_number_is_in_one_place(self, numbers: list[float]) -> None:
         """A number lies in a bin, far out on either side, or is none that can be shown."""
