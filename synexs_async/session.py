@@ -120,7 +120,7 @@ class Session:
         self._log = log
         self._log_written = log_written
         self._started = monotonic()
-        self._elapsed_before = checkpoint.elapsed_time
+        self._elapsed_before = prepared.recovery.elapsed_time
         self._readers: set[Watermark] = set()
         self._producing = anyio.CancelScope()
         self._draining = anyio.CancelScope(shield=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_missions import journal_only
 
 from synexs_async import RunConfig, Sample, rates, read_progress, read_series, run
+from synexs_async.storage.progress import write_progress
 from synexs_async.storage.series import MOST_SAMPLES, SeriesWriter
 
 
@@ -104,13 +108,44 @@ def test_a_torn_line_costs_one_sample(tmp_path: Path) -> None:
 
 
 def test_working_time_that_a_crash_took_is_counted_once(tmp_path: Path) -> None:
-    """Samples behind the point that the run went on from are left out."""
+    """Samples behind the point that the run went on from are left out, by time and by missions."""
     path = tmp_path / "series.jsonl"
     writer = SeriesWriter(path)
     for second in range(0, 10, 2):
         writer.add(sample(second, 10 * second))
-    SeriesWriter(path).add(sample(5, 80))
-    assert [0, 2, 4, 5] == [s.elapsed_seconds for s in read_series(tmp_path)]
+    SeriesWriter(path).add(sample(7, 50))
+    assert [0, 2, 4, 7] == [s.elapsed_seconds for s in read_series(tmp_path)]
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(sample(3, 10)) + b"\n")
+    assert [0, 3] == [s.elapsed_seconds for s in read_series(tmp_path)]
+
+
+def test_missions_that_a_kill_left_are_told_with_the_work_of_later_ones(tmp_path: Path) -> None:
+    """A session that goes on from more missions than were told begins with no leap."""
+    path = tmp_path / "series.jsonl"
+    writer = SeriesWriter(path)
+    for second in range(0, 10, 2):
+        writer.add(sample(second, second))
+    resumed = SeriesWriter(path)
+    for later in (8.01, 8.5, 10.0):
+        resumed.add(sample(later, 10))
+    assert [1, 1, 1, 1, 1] == rates(read_series(tmp_path))
+
+
+def test_a_run_that_was_killed_goes_on_with_its_working_time(tmp_path: Path) -> None:
+    """Work behind the last checkpoint is in the journal, and so is its time in all that is told."""
+    config = RunConfig(missions=70, output=tmp_path, mission=journal_only)
+    anyio.run(run, config)
+    (tmp_path / "checkpoint.json").unlink()
+    told = msgspec.structs.replace(read_progress(tmp_path), elapsed_seconds=500.0, status="running")
+    write_progress(tmp_path / "progress.json", told)
+    with (tmp_path / "series.jsonl").open("ab") as series:
+        series.write(msgspec.json.encode(sample(400.0, 70)) + b"\n")
+    anyio.run(run, replace(config, missions=80))
+    assert read_progress(tmp_path).elapsed_seconds > 500
+    samples = [s for s in read_series(tmp_path) if s.elapsed_seconds >= 400]
+    assert (70, 80) == (samples[0].missions, samples[-1].missions)
+    assert max(rates(samples)) < 1
 
 
 def test_no_series_is_an_empty_one(tmp_path: Path) -> None:

@@ -111,3 +111,11 @@ def read_progress(folder: str | os.PathLike[str]) -> Progress:
         raise FolderError(Path(folder), "no run has started here: no progress.json") from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FolderError(Path(folder), f"progress.json can't be read: {error}") from error
+
+
+def told_progress(folder: str | os.PathLike[str]) -> Progress | None:
+    """Read how a run stands; None before it told, or where a full disk cut it short."""
+    try:
+        return read_progress(folder)
+    except FolderError:
+        return None

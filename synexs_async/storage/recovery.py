@@ -34,7 +34,7 @@ from synexs_async.storage.journal import (
     read_lines,
 )
 from synexs_async.storage.ledger import Entry, Ledger
-from synexs_async.storage.progress import Progress, read_progress, timestamp
+from synexs_async.storage.progress import Progress, timestamp, told_progress
 
 
 @dataclass(slots=True)
@@ -60,6 +60,14 @@ class Recovery:
     last_progress: Progress | None = None
     warnings: list[str] = field(default_factory=list)
     complete: bool = False
+
+    @property
+    def elapsed_time(self) -> float:
+        """The seconds of work that the journal took, as the checkpoint or monitors were told."""
+        told = self.last_progress
+        if told is None or told.mission_current > self.extent.missions:
+            return self.checkpoint.elapsed_time
+        return max(self.checkpoint.elapsed_time, told.elapsed_seconds)
 
     def first_unsure(self, layout: Layout) -> int:
         """Return the first mission whose files may not be on disk yet."""
@@ -104,7 +112,7 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
     ]
     if recovery.temporaries:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
-    recovery.last_progress = _read_progress(layout)
+    recovery.last_progress = told_progress(layout.folder.path)
     recovery.complete = _is_complete(layout, recovery, total)
     if checkpoint.dataset_sha256 and not recovery.complete:
         recovery.checkpoint = msgspec.structs.replace(
@@ -302,13 +310,6 @@ def _is_complete(layout: Layout, recovery: Recovery, total: int) -> bool:
             or (short_batch.exists() and short_batch.stat().st_size == checkpoint.last_batch_size)
         )
     )
-
-
-def _read_progress(layout: Layout) -> Progress | None:
-    try:
-        return read_progress(layout.folder.path)
-    except FolderError:
-        return None
 
 
 def _damage(layout: Layout, first: int, end: int) -> JournalDamaged:

@@ -100,7 +100,7 @@ class Reporting:
             status=self.status,
             mission_current=missions,
             mission_total=self._total,
-            progress_percent=round(100 * missions / self._total, 2),
+            progress_percent=10_000 * missions // self._total / 100,  # 100 at the end alone
             elapsed_seconds=round(self._elapsed(), 3),
             rate_missions_per_sec=round(rate, 2),
             eta_seconds=round((self._total - missions) / rate, 1) if rate else None,
@@ -131,6 +131,8 @@ class Reporting:
 
     def _write(self, progress: Progress) -> None:
         write_progress(self._folder.progress, progress)
+        if progress.mission_current < self._already_there:
+            return  # the journal is being read again, and the series knows these missions
         if self._series is None:
             self._series = SeriesWriter(self._folder.series)
         sample = Sample(
