@@ -130,6 +130,21 @@ async def test_who_wants_to_miss_nothing_holds_the_run(tmp_path: Path) -> None:
     assert list(range(1500)) == numbers
 
 
+async def test_who_wants_to_miss_nothing_misses_no_end(tmp_path: Path) -> None:
+    """Events that wait for nobody, as the run ends, push none out of a stream that is full."""
+    config = RunConfig(missions=20_000, batch_size=1, output=tmp_path, mission=AirMission())
+    async with open_run(config) as live:
+        events, others = live.events(on_lag="wait"), live.events()
+        for _ in range(1024):  # then it is full
+            await anext(others)
+        live.stop()
+        told = [event async for event in events]
+    assert 0 == events.dropped
+    numbers = [event.first for event in told if isinstance(event, BatchWritten)]
+    assert list(range(len(numbers))) == numbers
+    assert [Stopping, Finished] == [type(e) for e in told if isinstance(e, Stopping | Finished)]
+
+
 async def test_leaving_the_body_lets_the_run_go_on_alone(tmp_path: Path) -> None:
     """A stream that nobody reads any more holds nothing up."""
     config = RunConfig(missions=1500, batch_size=1, output=tmp_path, mission=AirMission())

@@ -55,8 +55,11 @@ class EventStream:
         self._forget(self)
 
     def put(self, event: Event) -> None:
-        """Take an event in; where there is no room, the oldest one goes."""
-        if len(self._queue) >= _CAPACITY:
+        """Take an event in; where there is no room and some may be missed, the oldest one goes.
+
+        A stream that may miss none grows by the two that wait for nobody: those of the end.
+        """
+        if self._may_drop and len(self._queue) >= _CAPACITY:
             self._queue.popleft()
             self.dropped += 1
         self._queue.append(event)
