@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
 import msgspec
 import pytest
+from air import AirMission
 
-from synexs_async import FolderError, RunConfig, find_runs, mission, read_progress, read_state, run
+from synexs_async import (
+    FolderError,
+    MissionFailed,
+    RunConfig,
+    find_runs,
+    mission,
+    read_progress,
+    read_state,
+    run,
+)
 from synexs_async.missions.context import Context, Outcome
 from synexs_async.missions.grouping import OTHER_GROUPS
 from synexs_async.missions.plain import NoParameters
@@ -100,8 +112,24 @@ def test_a_run_tells_how_it_stands(tmp_path: Path) -> None:
     assert read_state(tmp_path / "a").has_ended
 
 
+def test_a_run_is_at_a_hundred_percent_at_its_end_alone(tmp_path: Path) -> None:
+    """One mission of many that is missing is not rounded away."""
+
+    def fails(index: int) -> None:
+        if index == 25_000:
+            raise ArithmeticError
+
+    kind = AirMission(fails, block_size=500)
+    with pytest.raises(MissionFailed):
+        anyio.run(run, RunConfig(missions=25_001, batch_size=8192, output=tmp_path, mission=kind))
+    assert (25_000, 99.99) == (
+        read_progress(tmp_path).mission_current,
+        read_progress(tmp_path).progress_percent,
+    )
+
+
 def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
-    """Here that is known by the process, of another machine by its silence."""
+    """Here that is known by its process or its silence, of another machine by its silence."""
     anyio.run(run, RunConfig(missions=8, output=tmp_path))
     tell(tmp_path, status="running", pid=os.getpid())
     assert "running" == read_state(tmp_path).status
@@ -111,9 +139,10 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     assert "lost" == read_state(tmp_path).status
     tell(tmp_path, status="running", host="elsewhere")
     assert "running" == read_state(tmp_path).status
-    for timestamp in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
-        tell(tmp_path, status="running", host="elsewhere", timestamp=timestamp)
-        assert "lost" == read_state(tmp_path).status
+    for host in ("elsewhere", socket.gethostname()):
+        for timestamp in ("2026-01-31T00:00:00+00:00", "0001-01-01", "soon"):
+            tell(tmp_path, status="running", host=host, pid=os.getpid(), timestamp=timestamp)
+            assert "lost" == read_state(tmp_path).status
 
 
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
@@ -124,8 +153,11 @@ def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
     assert ("waiting", None, False) == (state.status, state.progress, state.has_ended)
 
 
-def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:
-    """Two levels deep, with their names as seen from there; what is no run is passed over."""
+def test_runs_are_found_below_a_folder_those_at_work_first(tmp_path: Path) -> None:
+    """Two levels deep, with their names as seen from there; what is no run is passed over.
+
+    Those at work are sorted by name, the others by when they told last.
+    """
     for name in ("old", "deep/er", "new", "too/deep/down"):
         anyio.run(run, RunConfig(missions=2, output=tmp_path / name))
     (tmp_path / "empty").mkdir()
@@ -135,6 +167,13 @@ def test_runs_are_found_below_a_folder_newest_first(tmp_path: Path) -> None:
     assert ["new", "deep/er", "old"] == [state.name for state in find_runs(tmp_path)]
     assert ["old"] == [state.name for state in find_runs(tmp_path / "old")]
     assert [] == find_runs(tmp_path / "nowhere")
+    now = datetime.now().astimezone()
+    for name, age in (("old", 30), ("deep/er", 20)):
+        told = (now - timedelta(seconds=age)).isoformat()
+        tell(tmp_path / name, status="running", pid=os.getpid(), timestamp=told)
+    assert ["deep/er", "old", "new"] == [state.name for state in find_runs(tmp_path)]
+    tell(tmp_path / "old", timestamp=now.isoformat())
+    assert ["deep/er", "old", "new"] == [state.name for state in find_runs(tmp_path)]
 
 
 def test_a_folder_that_can_t_be_read_has_no_runs(tmp_path: Path) -> None:

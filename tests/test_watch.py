@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from blockbuster import BlockBuster
 from conftest import ROOT, Command
@@ -28,9 +29,11 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 from watched_missions import MISSION
 
+from synexs_async.storage.progress import read_progress, timestamp, write_progress
 from synexs_async.watch.app import WatchApp
 from synexs_async.watch.drawing import mean_slopes, sparkline, stacked_bar
 from synexs_async.watch.panels import STATUSES
+from synexs_async.watch.reading import Reader
 
 PATIENCE = 50.0
 
@@ -58,6 +61,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     processes = [start(root / "good"), start(root / "lab" / "bad", "raises=7")]
     assert [0, 1] == [process.wait() for process in processes]
     return root
+
+
+def tell(folder: Path, **changes: object) -> None:
+    """Let the progress file tell something else."""
+    progress = msgspec.structs.replace(read_progress(folder), **changes)
+    write_progress(folder / "progress.json", progress)
+
+
+def shown_by(reader: Reader, chosen: Path | None = None) -> Path:
+    """Return the folder of the run that is shown in full."""
+    detail = reader.read(chosen).detail
+    assert detail is not None
+    return detail.state.folder
 
 
 class Screen:
@@ -114,7 +130,7 @@ async def test_a_run_is_shown_from_before_its_beginning_to_its_end(tmp_path: Pat
     async with watching(folder) as screen:
         await screen.shows("waiting for a run in ")
         killed = start(folder, *waiting)
-        await screen.shows("▶ running", "40 of 60 missions", r"66\.7%", "By tier", "all +40 +50.0%")
+        await screen.shows("▶ running", "40 of 60 missions", r"66\.6%", "By tier", "all +40 +50.0%")
         killed.kill()
         killed.wait()
         await screen.shows(r"\? lost", "nothing was heard since")
@@ -125,6 +141,46 @@ async def test_a_run_is_shown_from_before_its_beginning_to_its_end(tmp_path: Pat
         gate.touch()
         assert [130, 0] == [interrupted.wait(), start(folder, *waiting).wait()]
         await screen.shows("✓ completed", "60 of 60 missions", r"100\.0%", "Rate", "Memory")
+
+
+def test_a_run_at_work_stays_in_view(runs: Path, tmp_path: Path) -> None:
+    """Runs at work keep their places, whichever tells next; of all others the newest is shown."""
+    going = [tmp_path / name for name in ("first", "second")]
+    for folder in going:
+        shutil.copytree(runs / "good", folder)
+        tell(folder, status="running", pid=os.getpid())
+    reader = Reader([runs, *going])
+    assert tmp_path / "first" == shown_by(reader)
+    for folder in going[::-1] * 2:
+        tell(folder, timestamp=timestamp())
+        assert ["first", "second"] == [run.name for run in reader.read(None).runs[:2]]
+        assert tmp_path / "first" == shown_by(reader)
+    tell(tmp_path / "first", status="completed")
+    assert tmp_path / "second" == shown_by(reader)
+    tell(tmp_path / "first", status="running")
+    assert tmp_path / "second" == shown_by(reader)
+    assert tmp_path / "first" == shown_by(reader, chosen=tmp_path / "first")
+
+
+def test_of_several_folders_the_run_that_told_last_is_shown(runs: Path, tmp_path: Path) -> None:
+    """Runs are sorted all together, not folder by folder."""
+    shutil.copytree(runs / "good", tmp_path / "newest")
+    tell(tmp_path / "newest", timestamp=timestamp())
+    assert tmp_path / "newest" == shown_by(Reader([runs, tmp_path]))
+
+
+def test_the_present_rate_is_that_of_the_last_reports(runs: Path, tmp_path: Path) -> None:
+    """However far apart the samples of the series are by now; a resume begins anew."""
+    shutil.copytree(runs / "good", tmp_path / "run")
+    reader = Reader([tmp_path])
+    seen = []
+    for seconds, missions, pid in ((5, 10, 1), (6, 30, 1), (8, 50, 1), (9, 50, 2), (11, 60, 2)):
+        tell(tmp_path / "run", elapsed_seconds=seconds, mission_current=missions, pid=pid)
+        for _ in range(2):
+            detail = reader.read(None).detail
+            assert detail is not None
+            seen.append(detail.rate)
+    assert [None, None, 20.0, 20.0, 40 / 3, 40 / 3, None, None, 5.0, 5.0] == seen
 
 
 async def test_keys_lead_from_run_to_run(runs: Path) -> None:

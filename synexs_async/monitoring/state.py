@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +13,8 @@ from msgspec import Struct
 
 from synexs_async.errors import FolderError
 from synexs_async.storage.folder import Identity, RunFolder, read_run_file
-from synexs_async.storage.following import SILENCE, is_alive
-from synexs_async.storage.progress import Progress, RunStatus, read_progress
+from synexs_async.storage.following import is_at_work
+from synexs_async.storage.progress import Progress, RunStatus, told_progress
 
 MonitoredStatus = RunStatus | Literal["waiting", "lost"]
 
@@ -32,7 +31,7 @@ class RunState(Struct, frozen=True):
         identity: what its data set is a function of.
         team_id: its label.
         status: as the run tells; "waiting" before it tells anything, and "lost" where it says
-            that it is running and its process is gone, or was silent for a minute.
+            that it is running and its process is gone, or silent for a minute: stopped, too.
         progress: what it told last; None while it is waiting.
     """
 
@@ -58,10 +57,7 @@ def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunSt
     """Read how a run stands; FolderError where there is no run."""
     path = Path(folder)
     run_file = read_run_file(RunFolder(path))
-    try:
-        progress = read_progress(path)
-    except FolderError:
-        progress = None  # it has not begun to tell, or a full disk cut it short
+    progress = told_progress(path)
     return RunState(
         folder=path,
         name=path.absolute().name if name is None else name,
@@ -73,8 +69,9 @@ def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunSt
 
 
 def find_runs(root: str | os.PathLike[str]) -> list[RunState]:
-    """Find the runs at and below a folder, two levels deep; those that told last come first.
+    """Find the runs at and below a folder, two levels deep.
 
+    Those at work come first, by name, then those that told last.
     Folders that can't be read are passed over, and so are runs whose run.json can't be.
     """
     path = Path(root)
@@ -84,7 +81,16 @@ def find_runs(root: str | os.PathLike[str]) -> list[RunState]:
             found.append(read_state(folder, _name_below(path, folder)))
         except FolderError:
             continue
-    return sorted(found, key=lambda state: (-state.told, state.name))
+    return sorted(found, key=rank)
+
+
+def rank(state: RunState) -> tuple[bool, float, str]:
+    """Return what runs are sorted by: those at work by name, then the others, newest first.
+
+    Those at work keep their places so, whichever of them told last.
+    """
+    is_idle = state.status != "running"
+    return is_idle, -state.told if is_idle else 0.0, state.name
 
 
 def _status(progress: Progress | None) -> MonitoredStatus:
@@ -92,9 +98,7 @@ def _status(progress: Progress | None) -> MonitoredStatus:
         return "waiting"
     if progress.status != "running":
         return progress.status
-    if progress.host == socket.gethostname():
-        return "running" if is_alive(progress.pid) else "lost"
-    return "running" if time() - _seconds(progress.timestamp) < SILENCE else "lost"
+    return "running" if is_at_work(progress, time() - _seconds(progress.timestamp)) else "lost"
 
 
 def _seconds(timestamp: str) -> float:

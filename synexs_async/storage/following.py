@@ -9,12 +9,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from synexs_async.errors import FolderError
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.ledger import Entry, decode_line
-from synexs_async.storage.progress import Progress, read_progress
+from synexs_async.storage.progress import Progress, told_progress
 
-SILENCE: Final = 60.0  # seconds; a run at work tells of itself every two
+_SILENCE: Final = 60.0  # seconds; a run at work tells of itself every two
 
 
 class LedgerTail:
@@ -72,22 +71,27 @@ class Ending:
 
     def is_reached(self) -> bool:
         """Whether it says so, its process here is gone, or nothing was heard for a minute."""
-        try:
-            progress = read_progress(self._folder.path)
-        except FolderError:
-            progress = None  # it has not begun to tell, or a full disk cut it short
+        progress = told_progress(self._folder.path)
         if progress != self.progress:
             self.progress, self._heard = progress, monotonic()
-        if progress is not None:
-            if progress.status != "running":
-                return True
-            if progress.host == socket.gethostname() and not is_alive(progress.pid):
-                return True
-        return monotonic() - self._heard > SILENCE
+        silent_seconds = monotonic() - self._heard
+        if progress is None:
+            return silent_seconds > _SILENCE
+        return not is_at_work(progress, silent_seconds)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether there is a process of this number here."""
+def is_at_work(progress: Progress, silent_seconds: float) -> bool:
+    """Whether a run is going on that told this last, so long ago.
+
+    Of a process here the number alone says little: after a restart of the machine another one may
+    have it. A process that was stopped is silent too; once it goes on, so does the run.
+    """
+    if progress.status != "running" or silent_seconds > _SILENCE:
+        return False
+    return progress.host != socket.gethostname() or _is_alive(progress.pid)
+
+
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

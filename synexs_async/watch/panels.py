@@ -18,7 +18,6 @@ from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LogLine, follow_log
 from synexs_async.monitoring.state import MonitoredStatus, RunState
 from synexs_async.storage.progress import Progress
-from synexs_async.storage.series import rates
 from synexs_async.watch.drawing import (
     Part,
     bar,
@@ -202,7 +201,8 @@ class Rate(Panel):
     def facts(self, detail: Detail) -> object:
         """See `Panel`."""
         progress = detail.state.progress
-        return detail.samples[-1:], progress and progress.rate_missions_per_sec, detail.state.status
+        average = progress and progress.rate_missions_per_sec
+        return detail.samples[-1:], detail.rate, average, detail.state.status
 
     def lines(self, detail: Detail, width: int) -> Iterator[Content]:
         """See `Panel`."""
@@ -214,8 +214,8 @@ class Rate(Panel):
         if len(samples) >= _FEWEST_SAMPLES:
             columns = mean_slopes(elapsed, [sample.missions for sample in samples], max(width, 1))
         told: list[Part] = [("Rate", _LABEL)]
-        if detail.state.status == "running" and len(samples) > 1:
-            told.append((f"  {per_second(rates(samples[-2:])[0])} now", ""))
+        if detail.state.status == "running" and detail.rate is not None:
+            told.append((f"  {per_second(detail.rate)} now", ""))
         if progress.rate_missions_per_sec:
             told.append((f"  {per_second(progress.rate_missions_per_sec)} on average", _QUIET))
         if columns:
@@ -312,7 +312,7 @@ def summary(state: RunState, width: int) -> Content:
     if state.status == "running" and progress is not None:
         told.append(per_second(progress.rate_missions_per_sec))
         told.append(f"{duration(progress.eta_seconds)} left")
-    share = [(f"{progress.progress_percent:3.0f}%", _LABEL)] if progress is not None else []
+    share = [(f"{int(progress.progress_percent):3}%", _LABEL)] if progress is not None else []
     head: list[str | Part] = [(f"{sign} ", style), state.name]
     about = " · ".join(told)
     if width >= _ROOM_FOR_A_LINE:
@@ -324,7 +324,7 @@ def summary(state: RunState, width: int) -> Content:
 def _progress(state: RunState, progress: Progress, style: str, width: int) -> Iterator[Content]:
     current, total = progress.mission_current, progress.mission_total
     share = current / total if total else 1.0
-    told = f"{progress.progress_percent:.1f}%"
+    told = f"{int(progress.progress_percent * 10) / 10:.1f}%"  # 100% at the end alone
     room = max(width - len(told) - 2, 1)
     yield line(*bar(share, room, style), ("  " + told, _LABEL), width=width)
     facts: list[str | Part] = [

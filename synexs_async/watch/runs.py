@@ -29,7 +29,7 @@ _SHARE: Final = 0.02  # of a core, which the view leaves to the run
 
 
 class RunList(OptionList):
-    """The runs, newest first."""
+    """The runs, as they are sorted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class RunList(OptionList):
     def _draw(self) -> None:
         width = self.scrollable_content_region.width - 2
         with self.prevent(OptionList.OptionHighlighted):
-            self.set_options(Option(summary(run, width)) for run in self._runs)
+            self.set_options(Option(summary(run, width), id=str(run.folder)) for run in self._runs)
             folders = [run.folder for run in self._runs]
             self.highlighted = folders.index(self._shown) if self._shown in folders else None
 
@@ -94,7 +94,8 @@ class RunsScreen(Screen[None]):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the run that was chosen in the list."""
-        self._choose(event.option_index)
+        if event.option_id is not None:
+            self._choose(Path(event.option_id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what can be done: there may be no other run to go to, or none at all."""
@@ -106,7 +107,7 @@ class RunsScreen(Screen[None]):
         """Show the next run, or the one before."""
         if self._page.detail is not None:
             shown = self._page.folders.index(self._page.detail.state.folder)
-            self._choose((shown + step) % len(self._page.runs))
+            self._choose(self._page.folders[(shown + step) % len(self._page.runs)])
 
     def action_log(self) -> None:
         """Open the log of the run that is shown."""
@@ -118,13 +119,13 @@ class RunsScreen(Screen[None]):
         detail = self.query_one("#detail", VerticalScroll)
         detail.scroll_page_down() if pages > 0 else detail.scroll_page_up()
 
-    def _choose(self, index: int) -> None:
-        self._chosen = self._page.folders[index]
+    def _choose(self, folder: Path) -> None:
+        self._chosen = folder
         self._hurry.set()
 
     async def _keep_up(self) -> None:
         """Look at the runs over and over, when something has changed, and never in haste."""
-        folders: list[Path] = []
+        folders: set[Path] = set()
         while True:
             heard = folders
             with Changes(*self._roots, *heard) as changes:
@@ -132,7 +133,7 @@ class RunsScreen(Screen[None]):
                     started = process_time()
                     self._hurry = anyio.Event()
                     self._show(await anyio.to_thread.run_sync(self._reader.read, self._chosen))
-                    folders = [run.folder for run in self._page.runs if not run.has_ended]
+                    folders = {run.folder for run in self._page.runs if not run.has_ended}
                     await self._rest(changes, started)
 
     async def _rest(self, changes: Changes, started: float) -> None:
