@@ -20,10 +20,13 @@ from conftest import Command
 from datasets import read_json
 from hypothesis import given
 from hypothesis import strategies as st
+from monitored import sample
+from msgspec.structs import replace
 
 from synexs_async import (
     BlockMission,
     Mission,
+    MissionError,
     RunConfig,
     TeamMission,
     mission,
@@ -50,6 +53,7 @@ from synexs_async.storage.progress import (
     timestamp,
     write_progress,
 )
+from synexs_async.storage.series import SeriesWriter
 
 HOSTILE = ("<script>alert(1)</script>", "</style><b>&amp;", "'\"><img src=x onerror=alert(1)>")
 OUTCOMES = ("success", "failure", "aborted")
@@ -96,6 +100,14 @@ class Coin(BlockMission):
     def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
         """Expect what a fair coin gives."""
         return {"": {"success": 0.5, "failure": 0.5}}
+
+
+class Sure(Coin):
+    """A coin that can't but fall on one side."""
+
+    def expected_outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """Leave nothing to chance."""
+        return {"": {"success": 1.0}}
 
 
 class Page(HTMLParser):
@@ -340,6 +352,7 @@ class TestFigures:
         written_run(tmp_path / "run", count)
         assert count == report_of(tmp_path / "run")["outcomes"]["all"]["missions"]
         assert page_of(tmp_path / "run").tags["section"] >= 2
+        assert ("missions a second" in page_of(tmp_path / "run").text) == (count > 0)
 
     @given(st.lists(st.floats() | st.integers(), min_size=1))
     def test_each_number_is_in_one_place(self, numbers: list[float]) -> None:
@@ -416,6 +429,33 @@ class TestExpectations:
         (path / "report.json").write_bytes(b"[" * 5000)
         assert {} == report_of(path)["expected_outcomes"]
 
+    def test_what_was_certain_and_did_not_come_is_named(self, tmp_path: Path) -> None:
+        """Too few lie at the low end, what should never come at the high one."""
+        path = tmp_path / "run"
+        folder = written_run(path, 100, Sure()).folder
+        told = replace(read_progress(path), stats=OutcomeCounts(success_count=90, failure_count=10))
+        write_progress(folder.progress, told)
+        write_report(path, Sure())
+        page = page_of(path)
+        assert page.text.index("always expected") < page.text.index("never expected")
+        assert ["6", "154"] == [value for name, value in page.attributes if name == "cx"]
+
+    def test_a_kind_that_the_run_is_not_of_is_refused(self, tmp_path: Path) -> None:
+        """What it expects is held against no other run; the error says which kind to give."""
+
+        class Later(Coin):
+            version = 2
+
+        class Weighted(Coin):
+            def parameters(self) -> dict[str, Any]:
+                return {"weight": 2}
+
+        written_run(tmp_path / "run", 5, Coin())
+        with nothing_changes(tmp_path):
+            for kind in (TeamMission(), Later(), Weighted()):
+                with pytest.raises(MissionError, match=r"the run is of coin, version 1, with the"):
+                    write_report(tmp_path / "run", kind)
+
 
 class TestPage:
     """The page is one file that can be handed on."""
@@ -443,6 +483,18 @@ class TestPage:
         assert "56.5%" in text
         assert "From the records of all 300 missions." in text
         assert "team, version 1" in text
+
+    def test_a_slow_run_has_a_speed(self, tmp_path: Path) -> None:
+        """Less than a mission a second is not rounded to none."""
+        folder = written_run(tmp_path / "run", 2).folder
+        write_progress(folder.progress, replace(read_progress(folder.path), elapsed_seconds=80.0))
+        series = SeriesWriter(folder.series)
+        for number, reached in ((0, 0), (4, 1), (8, 2)):
+            series.add(sample(number, reached))
+        write_report(folder.path)
+        text = page_of(folder.path).text
+        assert "Speed0.025 missions a second" in text
+        assert "between 0.025 and 0.025 missions a second" in text
 
     def test_hostile_names_are_text(self, tmp_path: Path) -> None:
         """Whatever missions, groups, metrics and folders are called, it is shown and no more."""

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from synexs_async.errors import MissionError
 from synexs_async.missions.loading import BUILT_IN, load_mission
 from synexs_async.missions.mission import Mission
 from synexs_async.missions.statistics import Statistics
@@ -64,12 +65,15 @@ def collect(folder: RunFolder, mission: Mission | None = None) -> Figures:
 
     Raises:
         FolderError: it holds no run.
+        MissionError: the run is of another kind.
         ValueError: the kind expects outcomes that can't be meant.
     """
     state = read_state(folder.path)
     checkpoint = _read_checkpoint(folder)
     identity, progress = state.identity, state.progress
-    if mission is None and identity.mission in BUILT_IN:
+    if mission is not None:
+        _check_kind(mission, identity)
+    elif identity.mission in BUILT_IN:
         built_in = load_mission(identity.mission, identity.parameters)
         mission = built_in if built_in.version == identity.mission_version else None
     group_by = progress.group_by if progress else ""
@@ -114,6 +118,18 @@ def collect(folder: RunFolder, mission: Mission | None = None) -> Figures:
             for moment, rate in zip(samples, [None, *rates(samples)], strict=False)
         ],
     )
+
+
+def _check_kind(mission: Mission, identity: Identity) -> None:
+    """See that the run is of this kind: what another one expects says nothing of it."""
+    parameters = msgspec.json.decode(msgspec.json.encode(mission.parameters()))
+    given = (mission.name, mission.version, parameters)
+    if given != (identity.mission, identity.mission_version, identity.parameters):
+        raise MissionError(
+            mission.name,
+            f"the run is of {identity.mission}, version {identity.mission_version}, with the "
+            "parameters in its run.json: give that kind, or none",
+        )
 
 
 def _read_checkpoint(folder: RunFolder) -> Checkpoint:

@@ -107,12 +107,13 @@ def _legend_of(mix: Mix) -> str:
 
 def _compared(outcome: str, share: Share, missions: int) -> str:
     assert share.expected is not None
-    told = "never expected" if share.deviation is None else signed(share.deviation)
+    certain = "always expected" if share.expected else "never expected"
+    told = certain if share.deviation is None else signed(share.deviation)
     return (
         f'<tr><th scope="row"><span class="key {outcome}"></span>{outcome}</th>'
         f"<td>{share_with_range(share.share, share.low, share.high, missions)}</td>"
         f"<td>{percent(share.expected, missions)}</td>"
-        f'<td><div class="deviation">{deviation_strip(share.deviation)}<span>{told}</span></div>'
+        f'<td><div class="deviation">{deviation_strip(share)}<span>{told}</span></div>'
         "</td></tr>"
     )
 

@@ -9,7 +9,7 @@ from synexs_async.report.figures import Figures
 from synexs_async.report.outcome_sections import expected_section, outcomes_section
 from synexs_async.report.record_sections import confidence_section, distributions_section
 from synexs_async.report.run_sections import identity_section, timeline_section
-from synexs_async.report.wording import duration, percent, plural, text
+from synexs_async.report.wording import duration, number, percent, plural, text
 
 _STATUS: Final = {
     "completed": "complete",
@@ -68,8 +68,8 @@ def _header(figures: Figures) -> str:
         if count or (name == "Succeeded" and of_all.missions):
             share = percent(count / of_all.missions, run.missions)
             tiles.append(_tile(name, share, plural(count, "mission")))
-    if run.missions_per_second is not None:
-        tiles.append(_tile("Speed", f"{run.missions_per_second:,.0f}", "missions a second"))
+    if run.missions_per_second:
+        tiles.append(_tile("Speed", number(run.missions_per_second), "missions a second"))
     tiles.append(
         _tile(
             "Working time",
@@ -93,7 +93,7 @@ def _tile(name: str, value: str, more: str) -> str:
 
 
 def _footer(figures: Figures) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in figures.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in figures.versions.items())
     made = figures.made.replace("T", " ").partition(".")[0]
     return (
         f"<footer><p>Made {text(made)} with {text(versions)}. The same figures, for programs, "

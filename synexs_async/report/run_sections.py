@@ -102,7 +102,7 @@ def identity_section(figures: Figures) -> str:
 
 def _range(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"between {number(round(min(known), 1))} and {number(round(max(known), 1))}"
+    return f"between {number(min(known))} and {number(max(known))}"
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:

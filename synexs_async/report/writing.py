@@ -33,6 +33,8 @@ def write_report(folder: str | os.PathLike[str], mission: Mission | None = None)
 
     Raises:
         FolderError: the folder holds no run.
+        MissionError: the run is of another kind, or has other parameters.
+        ValueError: the kind expects outcomes that can't be meant.
         OSError: they can't be written; what was there stays.
     """
     run_folder = RunFolder(Path(folder))
