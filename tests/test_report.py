@@ -18,7 +18,7 @@ import pytest
 from builders import nothing_changes
 from conftest import Command
 from datasets import read_json
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from monitored import sample
 from msgspec.structs import replace
@@ -354,6 +354,7 @@ class TestFigures:
         assert page_of(tmp_path / "run").tags["section"] >= 2
         assert ("missions a second" in page_of(tmp_path / "run").text) == (count > 0)
 
+    @example([2.0**52 + 2])
     @given(st.lists(st.floats() | st.integers(), min_size=1))
     def test_each_number_is_in_one_place(self, numbers: list[float]) -> None:
         """A number lies in a bin, far out on either side, or is none that can be shown."""

@@ -82,7 +82,8 @@ def round_step(width: float) -> float:
 def _edges(values: Numbers) -> Numbers:
     """Return the edges of 18 to 36 bins, at round numbers; of whole numbers, between them."""
     lowest, highest = _limits(values)
-    is_whole = bool((values == np.floor(values)).all()) and max(-lowest, highest) < 2**53
+    has_halves = max(-lowest, highest) < 2**52  # beyond, halves of numbers are rounded away
+    is_whole = has_halves and bool((values == np.floor(values)).all())
     width = (highest - lowest) / _BINS
     if width <= max(abs(lowest), abs(highest)) * _TINY:
         margin = 0.5 if is_whole else max(abs(lowest) * 0.05, 0.05)
