@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import anyio
+import msgspec
 from air import Quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,15 +118,28 @@ def test_a_torn_line_costs_one_sample(tmp_path: Path) -> None:
 
 
 def test_working_time_that_a_crash_took_is_counted_once(tmp_path: Path) -> None:
-    """Samples behind the point that the run went on from are left out."""
+    """Samples behind the point that the run went on from are left out, by time and by missions."""
     path = tmp_path / "series.jsonl"
     writer = SeriesWriter(path)
     for second in range(0, 10, 2):
         writer.add(sample(second, 10 * second))
-    SeriesWriter(path).add(sample(5, 80))
-    assert [0, 2, 4, 5] == [s.elapsed_seconds for s in read_series(tmp_path)]
-    SeriesWriter(path).add(sample(6, 20))
-    assert [0, 2, 6] == [s.elapsed_seconds for s in read_series(tmp_path)]
+    SeriesWriter(path).add(sample(7, 50))
+    assert [0, 2, 4, 7] == [s.elapsed_seconds for s in read_series(tmp_path)]
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(sample(3, 10)) + b"\n")
+    assert [0, 3] == [s.elapsed_seconds for s in read_series(tmp_path)]
+
+
+def test_missions_that_a_kill_left_are_told_with_the_work_of_later_ones(tmp_path: Path) -> None:
+    """A session that goes on from more missions than were told begins with no leap."""
+    path = tmp_path / "series.jsonl"
+    writer = SeriesWriter(path)
+    for second in range(0, 10, 2):
+        writer.add(sample(second, second))
+    resumed = SeriesWriter(path)
+    for later in (8.01, 8.5, 10.0):
+        resumed.add(sample(later, 10))
+    assert [1, 1, 1, 1, 1] == rates(read_series(tmp_path))
 
 
 def test_no_series_is_an_empty_one(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ async def test_a_run_is_shown_from_before_its_beginning_to_its_end(tmp_path: Pat
     async with watching(folder) as screen:
         await screen.shows("waiting for a run in ")
         killed = start(folder, *waiting)
-        await screen.shows("▶ running", "40 of 60 missions", r"66\.7%", "By tier", "all +40 +50.0%")
+        await screen.shows("▶ running", "40 of 60 missions", r"66\.6%", "By tier", "all +40 +50.0%")
         killed.kill()
         killed.wait()
         await screen.shows(r"\? lost", "nothing was heard since")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from synexs_async.report.figures import ENDINGS, Confidence, Distribution, Mix, Moment
+from synexs_async.report.figures import ENDINGS, Confidence, Distribution, Mix, Moment, Share
 from synexs_async.report.svg import (
     BOTTOM,
     TOP,
@@ -55,8 +55,11 @@ def mix_bar(mix: Mix, *, is_expected: bool = False) -> str:
     )
 
 
-def deviation_strip(deviation: float) -> str:
-    """Return where a share lies, seen from the expected one; 95 of 100 lie in the shaded part."""
+def deviation_strip(share: Share) -> str:
+    """Return where a share lies, seen from the expected one; 95 of 100 lie in the shaded part.
+
+    One that should always or never come lies at an end, where it did not.
+    """
     middle = 9.0
     start, end = _STRIP(-_BAND), _STRIP(_BAND)
     parts = [
@@ -64,6 +67,8 @@ def deviation_strip(deviation: float) -> str:
         element("line", class_="axis", x1=_STRIP(-4), x2=_STRIP(4), y1=middle, y2=middle),
         element("line", class_="axis", x1=_STRIP(0), x2=_STRIP(0), y1=3, y2=15),
     ]
+    far = _STRIP.low if share.expected else _STRIP.high
+    deviation = far if share.deviation is None else share.deviation
     place = min(max(deviation, _STRIP.low), _STRIP.high)
     kind = "dot outside" if abs(deviation) > _BAND else "dot"
     parts.append(element("circle", class_=kind, cx=_STRIP(place), cy=middle, r=4.5))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Final
 
 from synexs_async.report.charts import deviation_strip, mix_bar
@@ -108,17 +107,14 @@ def _legend_of(mix: Mix) -> str:
 
 def _compared(outcome: str, share: Share, missions: int) -> str:
     assert share.expected is not None
-    deviation, told = share.deviation, ""
-    if deviation is None:  # where chance explains nothing
-        is_sure = share.expected == 1
-        deviation = -inf if is_sure else inf
-        told = "always expected" if is_sure else "never expected"
+    certain = "always expected" if share.expected else "never expected"
+    told = certain if share.deviation is None else signed(share.deviation)
     return (
         f'<tr><th scope="row"><span class="key {outcome}"></span>{outcome}</th>'
         f"<td>{share_with_range(share.share, share.low, share.high, missions)}</td>"
         f"<td>{percent(share.expected, missions)}</td>"
-        f'<td><div class="deviation">{deviation_strip(deviation)}'
-        f"<span>{told or signed(deviation)}</span></div></td></tr>"
+        f'<td><div class="deviation">{deviation_strip(share)}<span>{told}</span></div>'
+        "</td></tr>"
     )
 
 

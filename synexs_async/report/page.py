@@ -68,7 +68,7 @@ def _header(figures: Figures) -> str:
         if count or (name == "Succeeded" and of_all.missions):
             share = percent(count / of_all.missions, run.missions)
             tiles.append(_tile(name, share, plural(count, "mission")))
-    if run.missions_per_second is not None:
+    if run.missions_per_second:
         tiles.append(_tile("Speed", number(run.missions_per_second), "missions a second"))
     tiles.append(
         _tile(
@@ -93,7 +93,7 @@ def _tile(name: str, value: str, more: str) -> str:
 
 
 def _footer(figures: Figures) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in figures.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in figures.versions.items())
     made = figures.made.replace("T", " ").partition(".")[0]
     return (
         f"<footer><p>Made {text(made)} with {text(versions)}. The same figures, for programs, "

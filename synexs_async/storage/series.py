@@ -66,17 +66,17 @@ class SeriesWriter:
             span = self._samples[-1].elapsed_seconds - self._samples[0].elapsed_seconds
             self._step = max(span / len(self._samples), _SHORTEST_STEP)
         self._begun = False
-        self._since_last: Sample | None = None
+        self._pending: Sample | None = None
 
     def add(self, sample: Sample, *, is_last: bool = False) -> None:
         """Take a sample in; it is written where the last one is old enough, or it `is_last`."""
-        joined = sample if self._since_last is None else _join([self._since_last, sample])
+        _drop_what_is_undone(self._samples, sample)
+        joined = _join([self._pending, sample]) if self._pending else sample
         last = self._samples[-1].elapsed_seconds if self._samples else None
-        is_due = last is None or sample.elapsed_seconds - last >= self._step
-        if not (is_due or is_last or not self._begun):
-            self._since_last = joined
+        if not (is_last or last is None or sample.elapsed_seconds - last >= self._step):
+            self._pending = joined
             return
-        self._since_last = None
+        self._pending = None
         self._samples.append(joined)
         if not self._begun or len(self._samples) > MOST_SAMPLES:
             self._begun = True
@@ -127,14 +127,18 @@ def _read(path: Path) -> list[Sample]:
             sample = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        # A power cut may take what was counted behind the last checkpoint; it is counted anew.
-        while samples and (
-            sample.elapsed_seconds < samples[-1].elapsed_seconds
-            or sample.missions < samples[-1].missions
-        ):
-            samples.pop()
+        _drop_what_is_undone(samples, sample)
         samples.append(sample)
     return samples
+
+
+def _drop_what_is_undone(samples: list[Sample], sample: Sample) -> None:
+    """Drop samples of working time, or of missions, that a crash took: `sample` begins before."""
+    while samples and (
+        samples[-1].elapsed_seconds > sample.elapsed_seconds
+        or samples[-1].missions > sample.missions
+    ):
+        samples.pop()
 
 
 def _join(samples: Sequence[Sample]) -> Sample:

@@ -312,7 +312,7 @@ def summary(state: RunState, width: int) -> Content:
     if state.status == "running" and progress is not None:
         told.append(per_second(progress.rate_missions_per_sec))
         told.append(f"{duration(progress.eta_seconds)} left")
-    share = [(f"{progress.progress_percent:3.0f}%", _LABEL)] if progress is not None else []
+    share = [(f"{int(progress.progress_percent):3}%", _LABEL)] if progress is not None else []
     head: list[str | Part] = [(f"{sign} ", style), state.name]
     about = " · ".join(told)
     if width >= _ROOM_FOR_A_LINE:
@@ -324,7 +324,7 @@ def summary(state: RunState, width: int) -> Content:
 def _progress(state: RunState, progress: Progress, style: str, width: int) -> Iterator[Content]:
     current, total = progress.mission_current, progress.mission_total
     share = current / total if total else 1.0
-    told = f"{progress.progress_percent:.1f}%"
+    told = f"{int(10 * progress.progress_percent) / 10:.1f}%"  # 100 at the end alone
     room = max(width - len(told) - 2, 1)
     yield line(*bar(share, room, style), ("  " + told, _LABEL), width=width)
     facts: list[str | Part] = [

@@ -5,6 +5,8 @@ const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
 export const count = (value) => whole.format(value);
 export const number = (value) => (Math.abs(value) >= 1000 ? whole.format(value) : three.format(value));
+/* How far a run is, in percent: cut off, so that 100 is the end. */
+export const done = ({ progress_percent: share }) => (share < 100 ? (Math.floor(10 * share) / 10).toFixed(1) : "100");
 export const percent = (part, all) => (all ? `${((100 * part) / all).toFixed(1)}%` : "–");
 
 export function duration(seconds) {

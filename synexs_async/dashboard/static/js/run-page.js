@@ -3,7 +3,7 @@
 import { mixBar, mixLegend, setMix, shown, total } from "./bars.js";
 import { Chart } from "./charts.js";
 import { announce, h, pill, reconcile, setPill, setText, source } from "./dom.js";
-import { ago, bytes, count, duration, lastPart, number, percent } from "./format.js";
+import { ago, bytes, count, done, duration, lastPart, number, percent } from "./format.js";
 import { logPanel } from "./log-panel.js";
 import { missionsPanel } from "./missions-panel.js";
 import { ask, asking, listen, runPath } from "./server.js";
@@ -115,7 +115,7 @@ function makeHero() {
   const show = ({ progress: told, status }) => {
     node.hidden = !told;
     if (!told) return;
-    setText(figure, told.progress_percent === 100 ? "100" : told.progress_percent.toFixed(1));
+    setText(figure, done(told));
     of.replaceChildren(h("b", null, count(told.mission_current)), ` of ${count(told.mission_total)} missions`);
     setMix(bar, told.stats, told.mission_current / told.mission_total);
     saved.hidden = status === "completed" || told.checkpoint_missions === 0;

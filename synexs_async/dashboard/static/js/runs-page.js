@@ -2,7 +2,7 @@
 
 import { mixBar, setMix } from "./bars.js";
 import { h, pill, reconcile, setPill, setText } from "./dom.js";
-import { ago, count, duration, number, plural } from "./format.js";
+import { ago, count, done, duration, number, plural } from "./format.js";
 import { ask, listen } from "./server.js";
 
 export async function runsPage(signal) {
@@ -60,7 +60,7 @@ function updateRow(row, run) {
     return;
   }
   figures.replaceChildren(h("b", null, count(told.mission_current)), ` of ${count(told.mission_total)}`);
-  setText(share, `${told.progress_percent.toFixed(told.progress_percent < 100 ? 1 : 0)}%`);
+  setText(share, `${done(told)}%`);
   setText(rate.firstChild, number(told.rate_missions_per_sec));
   const isGoing = run.status === "running";
   setText(time.firstChild, isGoing ? duration(told.eta_seconds) : ago(told.timestamp));
