@@ -25,7 +25,7 @@ from synexs_async.watch.reading import Page, Reader
 
 _SHORTEST_PAUSE: Final = 0.4  # seconds between two looks
 _LONGEST_PAUSE: Final = 2.0  # a process that is gone changes no file
-_SHARE: Final = 0.02  # of a core, which the view leaves to the run
+_SHARE: Final = 0.01  # of a core, which the view leaves to the run
 
 
 class RunList(OptionList):
