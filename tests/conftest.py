@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster, blockbuster_ctx
+from blockbuster import BlockBuster, BlockBusterFunction, blockbuster_ctx
 from loguru import logger
 
 LOGURU_LOOK_UPS = ("_get_lib_dirs", "_is_file_mine")
@@ -21,6 +21,8 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which the package blocks the event loop."""
     with blockbuster_ctx("synexs_async") as blockbuster:
         functions = blockbuster.functions
+        pread = BlockBusterFunction(None, "os.pread", scanned_modules="synexs_async")
+        functions["os.pread"] = pread.activate()
         # Neither looking up the current folder nor /proc touches a disk.
         functions["os.path.abspath"].can_block_in("loguru/_better_exceptions.py", LOGURU_LOOK_UPS)
         for name in ("io.TextIOWrapper.read", "io.BufferedReader.read"):

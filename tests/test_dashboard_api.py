@@ -27,6 +27,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message
 
 from synexs_async.dashboard import dashboard_app
+from synexs_async.dashboard.runs import MOST_LISTED
 from synexs_async.dashboard.stream import MOST_STREAMS
 from synexs_async.dashboard.views import schema
 from synexs_async.errors import ConfigError
@@ -131,8 +132,8 @@ async def test_a_run_that_has_not_told_anything_is_waiting(root: Path) -> None:
         assert 'synexs_run_status="waiting"} 1' in (await client.get("/metrics")).text
 
 
-def spoil_some(root: Path) -> None:
-    """Let files of runs be what they should not."""
+def spoil_some(root: Path) -> RunFolder:
+    """Let files of runs be what they should not; return the run with pipes."""
     make_run(root / "odd", timestamp="soon")
     pipe = make_run(root / "pipe")
     for path in (root / "whole" / "progress.json", pipe.progress, pipe.series):
@@ -141,14 +142,16 @@ def spoil_some(root: Path) -> None:
     os.mkfifo(pipe.progress)
     os.mkfifo(pipe.series)
     (root / "notes" / "run.json").write_text("{")
+    return pipe
 
 
 async def test_one_run_that_is_damaged_hides_no_other(
     client: httpx.AsyncClient, root: Path
 ) -> None:
     """A folder or a pipe in the place of its progress file, or a run.json that is none."""
-    await anyio.to_thread.run_sync(spoil_some, root)
-    runs = (await client.get("/api/runs")).json()["runs"]
+    pipe = await anyio.to_thread.run_sync(spoil_some, root)
+    with pipe.progress.open("r+b", buffering=0):  # nor does a writer that writes nothing
+        runs = (await client.get("/api/runs")).json()["runs"]
     expected = {"whole": "waiting", "pipe": "waiting", "odd": "completed"}
     assert {**expected, "sweep~half": "interrupted"} == {run["id"]: run["status"] for run in runs}
     assert {} != (await client.get("/api/runs/pipe/series")).json()
@@ -257,13 +260,22 @@ async def test_it_only_shows(client: httpx.AsyncClient, root: Path, method: str)
     assert before == everything(root)
 
 
-@pytest.mark.parametrize("part", ["missions", "logs", "logs/training_20260131_235900.log"])
-async def test_links_lead_nowhere(client: httpx.AsyncClient, root: Path, part: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("missions", "missions"),
+        ("log", "logs"),
+        ("log", "logs/training_20260131_235900.log"),
+        ("series", "series.jsonl"),
+    ],
+)
+async def test_links_lead_nowhere(
+    client: httpx.AsyncClient, root: Path, path: str, part: str
+) -> None:
     """A run with a link out of the root shows nothing of what lies there."""
     elsewhere = root.parent / "elsewhere"
     (root / "whole" / part).rename(elsewhere)
     (root / "whole" / part).symlink_to(elsewhere)
-    path = "missions" if part == "missions" else "log"
     answer = await client.get(f"/api/runs/whole/{path}")
     assert (404, "leads out of the folder that is shown") == (
         answer.status_code,
@@ -278,6 +290,43 @@ async def test_a_run_that_is_a_link_out_of_the_root_is_not_there(root: Path) -> 
     async with client_of(dashboard_app(root)) as client:
         assert "linked" not in (await client.get("/api/runs")).text
         assert 404 == (await client.get("/api/runs/linked")).status_code
+
+
+@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.parametrize("part", ["run.json", "progress.json"])
+async def test_a_run_that_others_tell_of_is_not_there(
+    client: httpx.AsyncClient, root: Path, part: str
+) -> None:
+    """Neither before nor after it was found."""
+    assert 200 == (await client.get("/api/runs/whole")).status_code
+    (root / "whole" / part).rename(root.parent / part)
+    (root / "whole" / part).symlink_to(root.parent / part)
+    async with client_of(dashboard_app(root)) as client_that_comes_late:
+        assert "whole" not in (await client_that_comes_late.get("/api/runs")).text
+        assert 404 == (await client_that_comes_late.get("/api/runs/whole")).status_code
+    with anyio.fail_after(10):
+        while (answer := await client.get("/api/runs/whole")).status_code == 200:
+            await anyio.lowlevel.checkpoint()
+    assert 404 == answer.status_code
+
+
+async def test_a_list_has_an_end_and_metrics_have_all(
+    client: httpx.AsyncClient, root: Path
+) -> None:
+    """Of many runs some are listed, and the others counted; no alert loses its run."""
+
+    def make_many() -> None:
+        content = (root / "whole" / "run.json").read_bytes()
+        for number in range(MOST_LISTED):
+            folder = root / f"sweep/{number}"
+            folder.mkdir()
+            (folder / "run.json").write_bytes(content)
+
+    await anyio.to_thread.run_sync(make_many)
+    listed = (await client.get("/api/runs")).json()
+    assert (MOST_LISTED, 2) == (len(listed["runs"]), listed["more"])
+    metrics = (await client.get("/metrics")).text
+    assert MOST_LISTED + 2 == metrics.count("synexs_run_info{")
 
 
 @pytest.mark.usefixtures("quick_looks")
@@ -411,6 +460,10 @@ async def test_another_site_s_name_is_refused(root: Path) -> None:
             assert 200 == (await client.get("/api/runs", headers={"Host": host})).status_code
         for host in ("evil.example", "127.0.0.1.evil.example:8765", "", "[::2]:8765"):
             assert 421 == (await client.get("/api/runs", headers={"Host": host})).status_code
+        client.base_url = httpx.URL("http://[::1]:8765")
+        answer = await client.get("/api/runs", headers={"Host": "evil.example"})
+        expected = "this server is not 'evil.example': open it as http://[::1]:8765\n"
+        assert expected == answer.text
 
 
 async def test_a_host_may_mount_it(root: Path) -> None:
@@ -467,10 +520,10 @@ class Listener:
             await app(self.scope, self._receive, self._send)
         self.has_left.set()
 
-    async def take(self) -> dict[str, Any]:
-        """Take in the next event."""
+    async def take(self, name: str = "run") -> dict[str, Any]:
+        """Take in the next event whose name begins so."""
         self._may_take.release()
-        while not (part := await self._parts.receive()).startswith(b"event:"):
+        while not (part := await self._parts.receive()).startswith(b"event: " + name.encode()):
             self._may_take.release()
         event: dict[str, Any] = json.loads(part.partition(b"data: ")[2])
         return event
@@ -510,6 +563,37 @@ async def test_pages_are_told_what_changes(root: Path) -> None:
             assert {"whole": "completed", "sweep~half": "failed"} == states
             one.leave()
             every.leave()
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_stream_shows_that_it_is_alive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing changes an event says so, which the scripts of a page can hear."""
+    monkeypatch.setattr("synexs_async.dashboard.stream._SILENCE", 0.0)
+    page = Listener("/api/runs/whole/events")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(page.listen, dashboard_app(root))
+            assert "whole" == (await page.take())["run"]["id"]
+            assert {} == await page.take("alive")
+            page.leave()
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_page_learns_that_another_run_took_the_folder(root: Path) -> None:
+    """What it shows of the one before is no part of this one."""
+    page = Listener("/api/runs/whole/events")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(page.listen, dashboard_app(root))
+            before = await page.take()
+            run_file = root / "whole" / "run.json"
+            other = run_file.read_text("utf-8").replace('"seed": 7', '"seed": 8')
+            run_file.write_text(other, "utf-8")
+            after = await page.take()
+            assert (7, 8) == (before["run"]["seed"], after["run"]["seed"])
+            assert re.fullmatch("[0-9a-f]{8}", before["identity"])
+            assert before["identity"] != after["identity"]
+            page.leave()
 
 
 async def test_no_stream_gives_away_another_s_cookie(root: Path) -> None:

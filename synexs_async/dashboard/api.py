@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,7 +26,6 @@ from synexs_async.dashboard.views import (
     Problem,
     Run,
     RunDetail,
-    RunList,
     RunNews,
     Series,
     schema,
@@ -35,12 +33,10 @@ from synexs_async.dashboard.views import (
 from synexs_async.errors import FolderError
 from synexs_async.monitoring.log import LEVELS, LogLine, last_log_lines
 from synexs_async.monitoring.search import Found, find_missions, read_mission
-from synexs_async.monitoring.state import RunState, name_below
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.progress import OUTCOMES
 from synexs_async.storage.series import read_series
 
-MOST_RUNS: Final = 200
 _MOST_LINES: Final = 500
 _MOST_MISSIONS: Final = 100
 _LARGEST_INDEX: Final = 10**15
@@ -58,8 +54,6 @@ class Api:
         self._runs = runs
         self._streams = streams
         self._memory = Memory()
-        self._listed: Mapping[str, RunState] | None = None
-        self._list = b""
         self._reads = anyio.CapacityLimiter(_READS)
 
     def routes(self) -> list[Route]:
@@ -89,17 +83,16 @@ class Api:
 
     async def metrics(self, request: Request) -> Response:
         """All runs for Prometheus."""
-        states = await self._runs.all()
+        found = await self._runs.all()
 
         def write() -> str:
-            return metrics_of([Run.of(run_id, state) for run_id, state in states.items()])
+            return metrics_of([Run.of(run_id, state) for run_id, state in found.states.items()])
 
-        text = await anyio.to_thread.run_sync(write)
-        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+        return Response(await self._read(write), headers={"Content-Type": CONTENT_TYPE})
 
     async def list_runs(self, request: Request) -> Response:
         """Answer with a RunList."""
-        return _json(await self._run_list())
+        return _json(await self._list())
 
     async def show_run(self, request: Request) -> Response:
         """Answer with a RunDetail."""
@@ -165,7 +158,7 @@ class Api:
 
     async def stream_runs(self, request: Request) -> StateStream:
         """Tell each RunList that is another than the one before."""
-        return StateStream("runs", self._run_list, self._streams)
+        return StateStream("runs", self._list, self._streams)
 
     async def stream_run(self, request: Request) -> StateStream:
         """Tell each RunNews that is another than the one before."""
@@ -178,19 +171,8 @@ class Api:
 
         return StateStream("run", state, self._streams)
 
-    async def _run_list(self) -> bytes:
-        """Return a RunList, encoded once for all who ask until the runs are looked at again."""
-        states = await self._runs.all()
-        if states is not self._listed:
-            self._list = await anyio.to_thread.run_sync(self._encode_list, states)
-            self._listed = states
-        return self._list
-
-    def _encode_list(self, states: Mapping[str, RunState]) -> bytes:
-        shown = islice(states.items(), MOST_RUNS)
-        runs = [Run.of(run_id, state) for run_id, state in shown]
-        name = name_below(self._runs.root, self._runs.root)
-        return _encode(RunList(name, runs, len(states) - len(runs)))
+    async def _list(self) -> bytes:
+        return (await self._runs.all()).listed
 
     async def _look(self, request: Request) -> tuple[str, Look]:
         run_id = request.path_params["run"]

@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Final, Generic, TypeVar
@@ -16,10 +17,12 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from synexs_async.dashboard.views import Run, RunList
 from synexs_async.errors import FolderError
 from synexs_async.monitoring.state import RunState, find_runs, name_below, read_state
 from synexs_async.storage.folder import RunFolder
 
+MOST_LISTED: Final = 200
 FRESH: Final = 1.0  # seconds; a run tells of itself every two
 _REST: Final = 20  # times as long as reading took
 _STALEST: Final = 30.0
@@ -86,6 +89,14 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """All runs by their ids, those at work first, and the answer that lists them: a RunList."""
+
+    states: dict[str, RunState]
+    listed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """A run as it was found, and texts that change when what they stand for does."""
 
@@ -101,24 +112,26 @@ class Runs:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
         self._listed = Shared(self._find)
-        self._found: dict[str, RunState] = {}
+        self._found = Found({}, b"")
         self._looks: dict[str, Shared[Look]] = {}
 
-    async def all(self) -> dict[str, RunState]:
-        """Return all runs by their ids, those at work first."""
+    async def all(self) -> Found:
+        """Find all runs."""
         found = await self._listed.get()
         if found is not self._found:
-            for gone in self._looks.keys() - found.keys():
+            for gone in [run_id for run_id in self._looks if run_id not in found.states]:
                 del self._looks[gone]
             self._found = found
         return found
 
     async def look(self, run_id: str) -> Look:
         """Look at one run; KeyError where there is none of this id."""
-        if run_id not in self._found and run_id not in await self.all():
+        if run_id not in self._found.states and run_id not in (await self.all()).states:
             raise KeyError(run_id)
-        folder = self._found[run_id].folder
-        shared = self._looks.setdefault(run_id, Shared(lambda: self._look_at(folder)))
+        state = self._found.states[run_id]
+        shared = self._looks.setdefault(
+            run_id, Shared(lambda: self._look_at(state.folder, state.name))
+        )
         try:
             return await shared.get()
         except FolderError as error:
@@ -133,16 +146,32 @@ class Runs:
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise FolderError(path, "leads out of the folder that is shown")
 
-    def _find(self) -> dict[str, RunState]:
-        return {
-            identify(state.folder.relative_to(self.root)): state for state in find_runs(self.root)
+    def _find(self) -> Found:
+        states = {
+            identify(state.folder.relative_to(self.root)): state
+            for state in find_runs(self.root)
+            if self._has_own_files(RunFolder(state.folder))
         }
+        shown = [Run.of(run_id, state) for run_id, state in islice(states.items(), MOST_LISTED)]
+        name = name_below(self.root, self.root)
+        listed = RunList(name, shown, more=len(states) - len(shown))
+        return Found(states, msgspec.json.encode(listed))
 
-    def _look_at(self, folder: Path) -> Look:
+    def _has_own_files(self, run: RunFolder) -> bool:
+        """Whether what a folder that was found by no link tells lies below the root as well."""
+        try:
+            for path in (run.run_file, run.progress):
+                if path.is_symlink():  # hardly ever, and to resolve each of many takes long
+                    self.expect_inside(path)
+        except FolderError:
+            return False
+        return True
+
+    def _look_at(self, folder: Path, name: str) -> Look:
         run = RunFolder(folder)
-        for path in (run.run_file, run.progress, run.series):
+        for path in (run.run_file, run.progress):
             self.expect_inside(path)
-        state = read_state(folder, name_below(self.root, folder))
+        state = read_state(folder, name)
         identity = hashlib.blake2b(msgspec.json.encode(state.identity), digest_size=4).hexdigest()
         return Look(state, identity, _mark(run.series), _newest(run.logs))
 

@@ -47,10 +47,9 @@ def read_small_file(path: Path) -> bytes:
     away once a turn. A pipe or a device in its place neither blocks nor fills the memory.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe, it waits for a writer
-    os.set_blocking(descriptor, True)
     try:
-        content = os.read(descriptor, _SMALL)
-        while len(content) % _SMALL == 0 and (more := os.read(descriptor, _SMALL)):
+        content = os.pread(descriptor, _SMALL, 0)  # which refuses pipes
+        while len(content) % _SMALL == 0 and (more := os.pread(descriptor, _SMALL, len(content))):
             content += more
             if len(content) > _LARGEST:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
