@@ -10,12 +10,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 from unittest import SkipTest
 
 _SHUTDOWN: Final = 0x8004587D  # EXT4_IOC_SHUTDOWN
 _WITHOUT_LOG: Final = 2
 _SIZE: Final = 24 << 20
+_PATIENCE: Final = 30.0  # seconds
 _COMMANDS: Final = ("mkfs.ext4", "mount", "umount")
 
 
@@ -52,8 +54,16 @@ class Ext4:
             os.close(descriptor)
 
     def restart(self) -> None:
-        """Let the power come back."""
-        self.unmount()
+        """Let the power come back, when nobody holds a file of before any more."""
+        deadline = monotonic() + _PATIENCE
+        while True:
+            try:
+                self.unmount()
+                break
+            except subprocess.CalledProcessError:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.01)  # a worker of the run that was killed takes a moment to end
         self.mount()
 
 
