@@ -98,11 +98,12 @@ class Runs:
 
     async def keep_looking(self) -> None:
         """Look at the folders now and then, as other programs run there too."""
+        took = 0.0
         while True:
+            await anyio.sleep(max(SECONDS_BETWEEN_LOOKS, 20 * took))  # however many there are
             began = anyio.current_time()
             await self.look()
             took = anyio.current_time() - began
-            await anyio.sleep(max(SECONDS_BETWEEN_LOOKS, 20 * took))  # however many there are
 
     async def look(self) -> None:
         """Find out how the runs stand by their folders."""

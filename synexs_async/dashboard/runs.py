@@ -89,7 +89,7 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AllRuns:
     """All runs by their ids, those at work first, and the answer that lists them: a RunList."""
 
     states: dict[str, RunState]
@@ -112,10 +112,10 @@ class Runs:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
         self._listed = Shared(self._find)
-        self._found = Found({}, b"")
+        self._found = AllRuns({}, b"")
         self._looks: dict[str, Shared[Look]] = {}
 
-    async def all(self) -> Found:
+    async def all(self) -> AllRuns:
         """Find all runs."""
         found = await self._listed.get()
         if found is not self._found:
@@ -146,7 +146,7 @@ class Runs:
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise FolderError(path, "leads out of the folder that is shown")
 
-    def _find(self) -> Found:
+    def _find(self) -> AllRuns:
         states = {
             identify(state.folder.relative_to(self.root)): state
             for state in find_runs(self.root)
@@ -155,7 +155,7 @@ class Runs:
         shown = [Run.of(run_id, state) for run_id, state in islice(states.items(), MOST_LISTED)]
         name = name_below(self.root, self.root)
         listed = RunList(name, shown, more=len(states) - len(shown))
-        return Found(states, msgspec.json.encode(listed))
+        return AllRuns(states, msgspec.json.encode(listed))
 
     def _has_own_files(self, run: RunFolder) -> bool:
         """Whether what a folder that was found by no link tells lies below the root as well."""

@@ -1,4 +1,4 @@
-"""Which missions of a run are asked for, and how much of a record is decoded to tell."""
+"""What is asked of a journal: which missions, how many, and how much of a record tells."""
 
 from __future__ import annotations
 
@@ -61,6 +61,12 @@ def field_of(progress: Progress | None, *, is_team_mission: bool) -> str | None:
     return None if progress is None else ""
 
 
+def check_count(name: str, count: int, least: int = 0) -> None:
+    """See that so many can be asked for; ConfigError where not."""
+    if count < least:
+        raise ConfigError(name, count, f"a number, {least} or more")
+
+
 @dataclass(frozen=True)
 class AskedMissions:
     """Which records are wanted."""
@@ -79,9 +85,10 @@ class AskedMissions:
         Raises:
             FolderError: there is no run, its missions have no groups, or it is not known yet.
         """
-        field = group_field(folder.path)
         if self.group is None:
+            read_run_file(folder)
             return ""
+        field = group_field(folder.path)
         if field is None:
             problem = "tells nothing yet, also not what its missions are grouped by; try again soon"
             raise FolderError(folder.path, problem)

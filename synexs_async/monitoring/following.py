@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from synexs_async.errors import ConfigError, FolderError, SynexsError
+from synexs_async.errors import FolderError, SynexsError
 from synexs_async.monitoring.changes import Changes
 from synexs_async.storage.folder import RunFolder, holds_run
 from synexs_async.storage.following import Ending
@@ -23,12 +23,6 @@ _LONGEST_LOOK: Final = 0.2  # seconds
 _LONGEST_WAIT: Final = 1.0  # seconds: nobody is told of a process that was killed
 
 T = TypeVar("T")
-
-
-def check_count(name: str, count: int, least: int = 0) -> None:
-    """See that so many can be asked for; ConfigError where not."""
-    if count < least:
-        raise ConfigError(name, count, f"a number, {least} or more")
 
 
 class Reader(Protocol):

@@ -14,7 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from synexs_async.errors import ConfigError, FolderError
-from synexs_async.monitoring.following import QUIET, check_count, follow
+from synexs_async.monitoring.asked import check_count
+from synexs_async.monitoring.following import QUIET, follow
 from synexs_async.monitoring.log_files import LogFiles
 from synexs_async.storage.folder import RunFolder, read_run_file
 

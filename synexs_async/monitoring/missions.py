@@ -21,12 +21,13 @@ from synexs_async.monitoring.asked import (
     AskedMissions,
     Head,
     JsonRecord,
+    check_count,
     decode_head,
     decode_record,
     field_of,
 )
 from synexs_async.monitoring.backwards import newest_file
-from synexs_async.monitoring.following import check_count, follow
+from synexs_async.monitoring.following import follow
 from synexs_async.monitoring.growing import GrowingFile
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 from synexs_async.storage.progress import Progress, told_progress

@@ -23,11 +23,11 @@ from synexs_async.monitoring.asked import (
     AskedMissions,
     Head,
     JsonRecord,
+    check_count,
     decode_head,
     decode_record,
 )
 from synexs_async.monitoring.backwards import chunks_before, newest_file
-from synexs_async.monitoring.following import check_count
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFolder, read_run_file
 
 LONGEST_LINE: Final = 32 << 20  # bytes; a longer record is passed over
