@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from synexs_async import (
     open_run,
     run,
 )
+from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.tasks.broadcast import Broadcast
 
 TENTHS_TOLD: list[anyio.Event] = []
@@ -56,6 +59,22 @@ async def test_a_run_tells_what_happens(tmp_path: Path) -> None:
     assert events.index(batches[0]) < events.index(CheckpointSaved(50))
     assert Finished("completed", 100) == events[-1]
     assert not any(isinstance(event, Stopping) for event in events)
+
+
+async def test_a_short_last_batch_is_told_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a slow disk has those before it wait."""
+    append = Ledger.append
+
+    def append_slowly(ledger: Ledger, entries: Iterable[Entry]) -> None:
+        time.sleep(0.1)
+        append(ledger, entries)
+
+    monkeypatch.setattr(Ledger, "append", append_slowly)
+    async with open_run(RunConfig(missions=70, output=tmp_path, mission=AirMission())) as live:
+        batches = [event async for event in live.events() if isinstance(event, BatchWritten)]
+    assert [(0, 32), (32, 32), (64, 6)] == [(batch.first, batch.missions) for batch in batches]
 
 
 async def test_each_tenth_is_told_when_it_is_reached(tmp_path: Path) -> None:

@@ -147,12 +147,7 @@ class Flushing:
         """Keep one worker busy."""
         async with jobs:
             async for block in jobs:
-                entries = await self._write(block)
-                if entries[-1].missions < self._layout.batch_size:
-                    (self.last,) = entries
-                    await self._tell(entries)
-                else:
-                    await self._enter(block.first, entries)
+                await self._enter(block.first, await self._write(block))
 
     async def _write(self, block: Block) -> list[Entry]:
         written = await self._pool.write(BatchRows.of(block))
@@ -162,7 +157,10 @@ class Flushing:
         return written.entries
 
     async def _enter(self, first: int, entries: list[Entry]) -> None:
-        """Put finished batches into the ledger as soon as all before them are there."""
+        """Put finished batches into the ledger as soon as all before them are there.
+
+        A short one, which is the last, is kept out of it: it grows when the run is extended.
+        """
         async with self._order:
             self._done[first] = entries
             ready: list[Entry] = []
@@ -170,10 +168,13 @@ class Flushing:
             while end in self._done:
                 ready += self._done.pop(end)
                 end = ready[-1].end
-            if ready:
-                await anyio.to_thread.run_sync(self._ledger.append, ready)
-                self.written.advance(end)
-                await self._tell(ready)
+            whole = [entry for entry in ready if entry.missions == self._layout.batch_size]
+            if whole:
+                await anyio.to_thread.run_sync(self._ledger.append, whole)
+                self.written.advance(whole[-1].end)
+            if len(whole) < len(ready):
+                self.last = ready[-1]
+            await self._tell(ready)
 
     async def _tell(self, entries: list[Entry]) -> None:
         for entry in entries:
