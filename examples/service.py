@@ -1,13 +1,13 @@
-"""An async mission: ask a service that takes a while, and sometimes fails for a moment.
+"""An async mission: ask a service that takes a while, and refuses when too many ask.
 
 python -m synexs_async --mission examples/service.py:ask --concurrency 1000 --missions 20000 \
     --output runs/service
 
-The service is simulated: its answer takes 50 ms, and is a function of the question. Now and then it
-is busy instead, by chance: then the mission begins anew, and its record is the same.
+The service is simulated: its answer takes 50 ms, and is a function of the question. It answers 1,000
+at once, and to more it is busy: with a larger --concurrency some missions begin anew, a little
+later, and their records are the same.
 """
 
-from random import SystemRandom
 from typing import Any
 
 import anyio
@@ -15,8 +15,8 @@ import anyio
 from synexs_async import Context, Outcome, mission
 
 ANSWER_SECONDS = 0.05
-BUSY_SHARE = 0.01
-chance = SystemRandom()  # the service's own, not the mission's
+MOST_AT_ONCE = 1000
+asked: set[int] = set()
 
 
 class Busy(Exception):
@@ -29,9 +29,13 @@ async def answer(question: int) -> int:
     Raises:
         Busy: it is to be asked again.
     """
-    if chance.random() < BUSY_SHARE:
+    if len(asked) == MOST_AT_ONCE:
         raise Busy
-    await anyio.sleep(ANSWER_SECONDS)
+    asked.add(question)
+    try:
+        await anyio.sleep(ANSWER_SECONDS)
+    finally:
+        asked.remove(question)
     return question * question % 10
 
 

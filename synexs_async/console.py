@@ -6,6 +6,7 @@ and one that fails or hangs stops nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -43,6 +44,8 @@ class Console:
         self._is_open = True
         self.hangs = False
         logger.remove()
+        # Tries that are made again are many; without a handler each would be a line on stderr.
+        logging.getLogger("stamina").addHandler(logging.NullHandler())
         # A format that is a function leaves tracebacks out: they are in the log file.
         logger.add(self._take, level=level, format=lambda _: LINE_FORMAT, filter=self._is_wanted)
 

@@ -9,6 +9,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 import stamina
+from conftest import Command
 
 from synexs_async import MissionError, RunConfig, mission, read_journal, run
 
@@ -33,6 +34,14 @@ async def test_an_error_that_passes_is_tried_again(tmp_path: Path) -> None:
     await run(RunConfig(missions=20, output=tmp_path, mission=SHUFFLED, parameters=parameters))
 
     assert 20 == len(await records_of(tmp_path))
+
+
+def test_nothing_is_said_of_tries(command: Command, tmp_path: Path) -> None:
+    """There may be thousands, and it went well."""
+    options = ("--missions", 20, "--output", tmp_path, "--param=at=14", "--param=what=busy twice")
+    finished = command.run("--mission", SHUFFLED, *options)
+    assert (0, "") == (finished.returncode, finished.stderr)
+    assert "stamina" not in finished.stdout
 
 
 def test_a_plain_mission_is_not_tried_again() -> None:
