@@ -3,9 +3,9 @@
 python -m synexs_async --mission examples/service.py:ask --concurrency 1000 --missions 20000 \
     --output runs/service
 
-The service is simulated: its answer takes 50 ms, and is a function of the question. It answers 1,000
-at once, and to more it is busy: with a larger --concurrency some missions begin anew, a little
-later, and their records are the same.
+The service is simulated: its answer takes 50 ms, and is a function of the question. It answers
+1,000 at once, and to more it is busy: with a larger --concurrency some missions begin anew, a
+little later, and their records are the same.
 """
 
 from typing import Any
