@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from loguru import logger
 
 LOGURU_LOOK_UPS = ("_get_lib_dirs", "_is_file_mine")
 ROOT = Path(__file__).resolve().parent.parent
+
+# Who starts the tests may ignore these for them (a shell in the background, nohup); they send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
