@@ -236,12 +236,11 @@ class _Running:
 
         self._console = Console(self._console_level)
         try:
-            async with self._console.shown(), anyio.create_task_group() as tasks:
-                await tasks.start(watch_signals, self._stop, self._give_up)
-                code = 128
-                with anyio.CancelScope() as self._starting:
-                    code = await self._run_to_the_end()
-                tasks.cancel_scope.cancel()
+            with watch_signals(self._stop, self._give_up):
+                async with self._console.shown():
+                    code = 128
+                    with anyio.CancelScope() as self._starting:
+                        code = await self._run_to_the_end()
         except* UsageError as group:
             raise next(leaves_of(group)) from None
         self.console_hangs = self._console.hangs

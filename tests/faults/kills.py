@@ -60,8 +60,8 @@ _CHAINS: Final[dict[str, list[Fault]]] = {
         for (operation, kind), action in zip(
             (("mkdir", "journals"), ("rename", "identity"), ("write", "journal"),
              ("write", "pipe"), ("write", "ledger"), ("rename", "checkpoint"),
-             ("syncfs", "folder"), ("rename", "index")),
-            (*SIGNALS, *SIGNALS),
+             ("syncfs", "folder"), ("rename", "index"), ("rename", "report")),
+            (*SIGNALS, *SIGNALS, "int-twice"),
             strict=True,
         )
     ],
