@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import anyio
-import anyio.to_thread
 
 from synexs_async.config import RunConfig
 from synexs_async.errors import StorageFailed
 from synexs_async.events import Finished, OnLag
 from synexs_async.missions.failed import decode_error, is_error
+from synexs_async.missions.mission import Mission
 from synexs_async.session import READ_AHEAD, Prepared, Session, prepare
 from synexs_async.storage.folder import RunFolder, acquire
 from synexs_async.storage.journal import JournalReader
 from synexs_async.storage.progress import OutcomeCounts, Progress, RunStatus
 from synexs_async.tasks.broadcast import Broadcast, EventStream
 from synexs_async.tasks.logs import log_to_file
+from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 _RECORDS_A_READ: Final = 256
@@ -77,22 +78,14 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
     An exception in the body, or its cancellation, stops the run in order. The run's own errors
     are those of `run`, raised when the body is left.
     """
-    mission = await anyio.to_thread.run_sync(config.resolve_mission)
-    folder = RunFolder(Path(config.output))
-    lock = await anyio.to_thread.run_sync(acquire, folder)
-    try:
-        prepared = await anyio.to_thread.run_sync(prepare, config, mission, folder)
-    except BaseException as error:
-        lock.release()
-        if isinstance(error, OSError):
-            raise StorageFailed(error) from error
-        raise
-    try:
+    mission = await run_in_thread(config.resolve_mission)
+    with ExitStack() as held:
+        prepared = await run_in_thread(_take, config, mission, held)
         if prepared.recovery.complete:
             yield LiveRun(prepared, None)
             return
         body_error: Exception | None = None
-        log_file = folder.log_file(datetime.now())
+        log_file = prepared.layout.folder.log_file(datetime.now())
         async with log_to_file(log_file, config.log_level) as (log, log_written):
             session = Session(config, prepared, log, log_written)
             live = LiveRun(prepared, session)
@@ -109,9 +102,18 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
             raise body_error
         if session.failure is not None:
             raise session.failure
-    finally:
-        prepared.close()
-        lock.release()
+
+
+def _take(config: RunConfig, mission: Mission, held: ExitStack) -> Prepared:
+    """Take the run's folder, and make it ready; `held` gives it back."""
+    folder = RunFolder(Path(config.output))
+    held.callback(acquire(folder).release)
+    try:
+        prepared = prepare(config, mission, folder)
+    except OSError as error:
+        raise StorageFailed(error) from error
+    held.callback(prepared.close)
+    return prepared
 
 
 class LiveRun:
@@ -241,7 +243,7 @@ class RecordStream:
                     reader = JournalReader(prepared.layout, newest)
                     position.advance(newest)
                 end = min(end, reader.position + _RECORDS_A_READ)
-                for line in await anyio.to_thread.run_sync(reader.read, end):
+                for line in await run_in_thread(reader.read, end):
                     yield decode_error(line) if is_error(line) else decode(line)
                     position.advance(position.value + 1)
         finally:

@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.config import RunConfig, derived_team_id, identity_of
@@ -44,6 +43,7 @@ from synexs_async.tasks.placing import place_of
 from synexs_async.tasks.pool import WorkerPool
 from synexs_async.tasks.progress import Reporting
 from synexs_async.tasks.replaying import replay_journal
+from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -312,12 +312,10 @@ class Session:
         """Write the last checkpoint; of a complete run, with the digest of its data set."""
         snapshot = self._journaling.snapshot
         if self._pool.deaths:
-            await anyio.to_thread.run_sync(
-                remove_temporary_files, self._prepared.layout.folder.batches
-            )
+            await run_in_thread(remove_temporary_files, self._prepared.layout.folder.batches)
         if snapshot.mark.missions == self._config.missions:
             cuda_available = await self._flushing.learn_about_cuda()
-            digest = await anyio.to_thread.run_sync(self._write_index, cuda_available)
+            digest = await run_in_thread(self._write_index, cuda_available)
             await self._checkpointing.save(snapshot, digest)
             self.dataset_sha256 = digest
         else:

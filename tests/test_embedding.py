@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -37,6 +39,9 @@ from synexs_async import (
 )
 
 SEED = 11
+both_loops = pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"use_uvloop": fast}) for fast in (False, True)], ids=str
+)
 PLAIN_PROGRAM = """
 import asyncio, sys
 from air import Quick
@@ -113,6 +118,104 @@ async def test_a_deadline_stops_in_order(tmp_path: Path) -> None:
             scope.deadline = anyio.current_time()
     assert scope.cancelled_caught
     assert read_json(tmp_path / "progress.json")["status"] == "interrupted"
+
+
+class HeldAtTheStart(Quick):
+    """Keeps whoever reads its lines again, as a start behind a kill does, until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = threading.Event()
+        self.let_go = threading.Event()
+
+    def read(self, first: int, lines: Sequence[bytes]) -> Block:
+        """Wait in the thread that reads."""
+        self.is_read.set()
+        assert self.let_go.wait(60)
+        return super().read(first, lines)
+
+
+@both_loops
+async def test_a_start_that_asyncio_cancels_keeps_the_folder_until_it_has_ended(
+    tmp_path: Path,
+) -> None:
+    """What it does to the folder is done before another run can have it: nothing is lost."""
+    await run(RunConfig(missions=200, output=tmp_path, mission=Quick()))
+    (tmp_path / "checkpoint.json").unlink()
+    with (tmp_path / "missions" / "mission_000000000.jsonl").open("ab") as torn:
+        torn.write(b"{")
+    slow = HeldAtTheStart()
+    start = asyncio.create_task(run(RunConfig(missions=200, output=tmp_path, mission=slow)))
+    await anyio.to_thread.run_sync(slow.is_read.wait)
+    for _ in range(3):
+        start.cancel()
+        await anyio.lowlevel.checkpoint()
+    with pytest.raises(FolderInUse):
+        await run(RunConfig(missions=400, output=tmp_path, mission=Quick()))
+    slow.let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+
+    report = await run(RunConfig(missions=400, output=tmp_path, mission=Quick()))
+    assert (400, 200) == (report.missions, report.new_missions)
+
+
+async def begin(config: RunConfig, begun: asyncio.Event) -> None:
+    """Run, and tell when there are records."""
+    async with open_run(config) as live:
+        async with aclosing(live.records()) as records:
+            await anext(records)
+        begun.set()
+
+
+async def reach_a_deadline(config: RunConfig) -> None:
+    """Run until the time is up."""
+    async with asyncio.timeout(None) as deadline, open_run(config) as live:
+        async for _ in live.records():
+            deadline.reschedule(0)
+
+
+async def fail_beside(config: RunConfig) -> None:
+    """Run until another task of the group fails."""
+    async with asyncio.TaskGroup() as tasks:
+        begun = asyncio.Event()
+        tasks.create_task(begin(config, begun))
+        await begun.wait()
+        raise LookupError
+
+
+async def insist(config: RunConfig) -> None:
+    """Run until cancelled, which is done again and again."""
+    begun = asyncio.Event()
+    task = asyncio.create_task(begin(config, begun))
+    await begun.wait()
+    while not task.done():
+        task.cancel()
+        await anyio.lowlevel.checkpoint()
+    await task
+
+
+@both_loops
+@pytest.mark.parametrize(
+    ("cancel", "error"),
+    [
+        (reach_a_deadline, TimeoutError),
+        (fail_beside, ExceptionGroup),
+        (insist, asyncio.CancelledError),
+    ],
+)
+async def test_what_asyncio_cancels_stops_in_order(
+    tmp_path: Path,
+    cancel: Callable[[RunConfig], Awaitable[None]],
+    error: type[BaseException],
+) -> None:
+    """Its deadlines and task groups do what a cancel scope does."""
+    with pytest.raises(error):
+        await cancel(RunConfig(missions=10_000_000, output=tmp_path, mission=Quick()))
+    progress = await anyio.to_thread.run_sync(read_progress, tmp_path)
+    assert "interrupted" == progress.status
+    assert 0 < progress.mission_current == progress.checkpoint_missions
+    assert progress.mission_current == len(await journal(tmp_path))
 
 
 async def test_an_exception_in_the_body_stops_in_order(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from synexs_async.events import CheckpointSaved
@@ -19,6 +18,7 @@ from synexs_async.storage.progress import timestamp
 from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Snapshot
+from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Checkpointing:
             dataset_sha256,
             last_batch_size=last.size if last else 0,
         )
-        await anyio.to_thread.run_sync(self._write, checkpoint)
+        await run_in_thread(self._write, checkpoint)
         self._unflushed = snapshot.mark.missions
         self.saved.advance(snapshot.mark.missions)
         self._log.debug(f"checkpoint saved: {snapshot.mark.missions} missions")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.missions.mission import Block
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.journal import JournalWriter, Mark
 from synexs_async.storage.ledger import Ledger
+from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 _LARGEST_APPEND: Final = 512  # missions; about 1 MB
@@ -111,7 +111,7 @@ class Journaling:
             self._ledger.append(commit(block))
             return self._writer.mark
 
-        mark = await anyio.to_thread.run_sync(write)
+        mark = await run_in_thread(write)
         self._statistics.add(block)
         self.snapshot = Snapshot(mark, copy(self._statistics))
         self.committed.advance(mark.missions)

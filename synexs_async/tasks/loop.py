@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final, Self
 
 import anyio.lowlevel
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import simulate_parts
 from synexs_async.storage.journal import block_of
 from synexs_async.tasks.assignment import Assignment
+from synexs_async.tasks.threads import run_in_thread
 
 _TURNS_A_BLOCK: Final = 4
 
@@ -43,7 +43,7 @@ class OnLoop:
     async def read(self, first: int, lines: list[bytes]) -> Block:
         """Make the block of committed lines again, in a thread."""
         layout, mission = self._assignment.layout, self._assignment.mission
-        return await anyio.to_thread.run_sync(block_of, layout, mission, first, lines)
+        return await run_in_thread(block_of, layout, mission, first, lines)
 
     async def __aenter__(self) -> Self:
         return self

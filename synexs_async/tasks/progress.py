@@ -12,7 +12,6 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 
 from synexs_async.events import Milestone
 from synexs_async.storage.folder import RunFolder
@@ -29,6 +28,7 @@ from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.checkpointing import Checkpointing
 from synexs_async.tasks.flushing import Flushing
 from synexs_async.tasks.journaling import Journaling
+from synexs_async.tasks.threads import run_in_thread
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -123,7 +123,7 @@ class Reporting:
         progress = self.snapshot()
         self._written_at, self._worst_lag = progress.mission_current, 0.0
         try:
-            await anyio.to_thread.run_sync(self._write, progress)
+            await run_in_thread(self._write, progress)
         except OSError as error:
             if not self._file_failed:
                 self._log.warning(f"{error.filename} can't be written: {error.strerror}")

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Final
 
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from synexs_async.missions.mission import Block
 from synexs_async.storage.journal import Layout, Mark, read_lines
+from synexs_async.tasks.threads import run_in_thread
 
 ReadBlock = Callable[[int, list[bytes]], Awaitable[Block]]
 
@@ -36,7 +36,7 @@ async def replay_journal(
 
     while first < end:
         border = mark.missions if first < mark.missions else end
-        taken = await anyio.to_thread.run_sync(take, min(_REPLAY_BLOCK, border - first))
+        taken = await run_in_thread(take, min(_REPLAY_BLOCK, border - first))
         block = await read(first, taken)
         await blocks.send(block)
         first = block.end
