@@ -36,7 +36,8 @@ class RunReport:
         status: "completed", "interrupted" where it was told to stop, or "failed".
         missions: missions in the journal, of `total`.
         new_missions: those that this session simulated.
-        outcomes: counts over all sessions.
+        outcomes: counts over all sessions; where this one ended while it read again what lies
+            behind the last checkpoint, those that the one before told last.
         seconds: this session's time.
         dataset_sha256: the digest of a complete data set, else None.
         team_id: the run's label.
@@ -146,7 +147,7 @@ class LiveRun:
             missions = total = checkpoint.mark.missions
             outcomes = OutcomeCounts(**checkpoint.statistics.counts())
         else:
-            missions, total = session.committed.value, session.total
+            missions, total = session.missions, session.total
             outcomes = session.reporting.snapshot().stats
         return RunReport(
             status=session.reporting.status if session else "completed",

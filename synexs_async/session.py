@@ -100,7 +100,7 @@ class Session:
     """Takes a run on from what its folder holds.
 
     Attributes:
-        committed: the missions in the journal; closed at the end.
+        committed: the missions in the journal that this session has seen; closed at the end.
         dataset_sha256: the data set's digest once the run is complete.
         failure: what made the run fail, if anything did.
     """
@@ -120,6 +120,7 @@ class Session:
         self._log = log
         self._log_written = log_written
         self._started = monotonic()
+        self._ended: float | None = None
         self._elapsed_before = prepared.recovery.elapsed_time
         self._readers: set[Watermark] = set()
         self._producing = anyio.CancelScope()
@@ -188,6 +189,7 @@ class Session:
             log,
             self.events,
             already_there=extent.missions,
+            told=prepared.recovery.told,
             total=config.missions,
             seed=config.seed,
             interval=config.checkpoint_interval,
@@ -202,8 +204,13 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """The seconds of this session."""
-        return monotonic() - self._started
+        """The seconds of this session, to its end where it has ended."""
+        return (self._ended or monotonic()) - self._started
+
+    @property
+    def missions(self) -> int:
+        """The missions in the journal, also while those of earlier sessions are read again."""
+        return max(self.committed.value, self.already_there)
 
     def stop(self) -> None:
         """Stop in order: simulate nothing more, write what was simulated, then end."""
@@ -243,13 +250,14 @@ class Session:
                 finally:
                     self._reporting_scope.cancel()
         finally:
+            self._ended = monotonic()
             self.committed.close()
             self.reporting.status = self._status()
             self._log_end()
             with anyio.CancelScope(shield=True):
                 await self._log_written()  # who follows the log leaves when the other file says so
                 await self.reporting.write()
-            self.events.end(Finished(self.reporting.status, self.committed.value))
+            self.events.end(Finished(self.reporting.status, self.missions))
 
     async def _report(self) -> None:
         with self._reporting_scope:
@@ -282,7 +290,7 @@ class Session:
             pass  # a consumer failed; what it raised is the reason
         finally:
             if not finished:
-                self.events.tell_at_once(Stopping(self.committed.value))
+                self.events.tell_at_once(Stopping(self.missions))
                 self._limit_draining()
 
     async def _consume(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
@@ -357,7 +365,7 @@ class Session:
             self._log.info(f"starting {total} missions, seed {self._config.seed}")
 
     def _log_end(self) -> None:
-        missions = self.committed.value
+        missions = self.missions
         log = self._log.bind(summary=True)
         match self.reporting.status:
             case "failed":

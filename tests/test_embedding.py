@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 import torch
 from air import AirMission, Quick
@@ -26,6 +27,7 @@ from synexs_async import (
     Block,
     ConfigError,
     ErrorRecord,
+    Finished,
     FolderInUse,
     IdentityMismatch,
     MissionFailed,
@@ -236,6 +238,35 @@ async def test_stopping_ends_the_run_but_not_the_body(tmp_path: Path) -> None:
     lines = (tmp_path / "missions" / "mission_000000000.jsonl").read_bytes().count(b"\n")
     assert live.report.missions == lines
     assert live.report.dataset_sha256 is None
+
+
+async def test_stopping_at_the_very_start_takes_nothing_back(tmp_path: Path) -> None:
+    """What is in the journal counts, though it was not read again yet; so did the last session."""
+    await run(RunConfig(missions=200, output=tmp_path, mission=Quick()))
+    (tmp_path / "checkpoint.json").unlink()
+    before = read_json(tmp_path / "progress.json")
+    async with open_run(RunConfig(missions=400, output=tmp_path, mission=Quick())) as live:
+        live.stop()
+        events = [event async for event in live.events()]
+    assert (200, 0) == (live.report.missions, live.report.new_missions)
+    assert before["stats"] == msgspec.to_builtins(live.report.outcomes)
+    assert Finished("interrupted", 200) == events[-1]
+    assert "stopped after 200 of 400 missions" in log_of(tmp_path)
+    progress = read_json(tmp_path / "progress.json")
+    for key in ("mission_current", "stats"):
+        assert before[key] == progress[key]
+
+
+async def test_time_stands_still_behind_the_end(tmp_path: Path) -> None:
+    """What a host does in the body after the run's end is not counted."""
+    async with open_run(RunConfig(missions=8, output=tmp_path, mission=Quick())) as live:
+        async for _ in live.events():
+            pass
+        report, progress = live.report, live.progress
+        await anyio.lowlevel.checkpoint()
+        assert report.seconds == live.report.seconds
+        assert progress.elapsed_seconds == live.progress.elapsed_seconds
+        assert progress.rate_missions_per_sec == live.progress.rate_missions_per_sec
 
 
 async def test_giving_up_keeps_what_is_committed(tmp_path: Path) -> None:

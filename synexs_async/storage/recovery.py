@@ -67,10 +67,15 @@ class Recovery:
 
         A kill loses none that were told, as it loses no mission; a power cut may.
         """
+        told = self.told
+        elapsed = self.checkpoint.elapsed_time
+        return elapsed if told is None else max(elapsed, told.elapsed_seconds)
+
+    @property
+    def told(self) -> Progress | None:
+        """What the last session told of missions that are in the journal, all of them."""
         told = self.last_progress
-        if told is None or told.mission_current > self.extent.missions:
-            return self.checkpoint.elapsed_time
-        return max(self.checkpoint.elapsed_time, told.elapsed_seconds)
+        return None if told is None or told.mission_current > self.extent.missions else told
 
     def first_unsure(self, layout: Layout) -> int:
         """Return the first mission whose files may not be on disk yet."""

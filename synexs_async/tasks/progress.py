@@ -53,6 +53,7 @@ class Reporting:
         events: Broadcast,
         *,
         already_there: int,
+        told: Progress | None,
         total: int,
         seed: int,
         interval: int,
@@ -67,12 +68,13 @@ class Reporting:
         self._log = log
         self._events = events
         self._already_there = already_there
+        self._told = told
         self._total = total
         self._seed = seed
         self._interval = interval
         self._group_by = group_by
         self._elapsed = elapsed
-        self._started = monotonic()
+        self._elapsed_before = elapsed()
         self._worst_lag = 0.0
         self._file_failed = False
         self.status: RunStatus = "running"
@@ -90,21 +92,27 @@ class Reporting:
                     await self._journaling.committed.reached(self._written_at + step)
 
     def snapshot(self) -> Progress:
-        """Return how the session stands now."""
+        """Return how the session stands now; at its beginning, no less than the last one told."""
         missions = self._journaling.committed.value
-        seconds = monotonic() - self._started
-        rate = max(missions - self._already_there, 0) / seconds if seconds else 0.0
         statistics = self._journaling.snapshot.statistics
+        stats, groups = OutcomeCounts(**statistics.counts()), group_counts(statistics)
+        group_by = "" if statistics.groups is None else self._group_by
+        if self._told is not None and self._told.mission_current > missions:
+            missions, stats = self._told.mission_current, self._told.stats
+            group_by, groups = self._told.group_by, self._told.groups
+        elapsed = self._elapsed()
+        seconds = elapsed - self._elapsed_before
+        rate = max(missions - self._already_there, 0) / seconds if seconds else 0.0
         return Progress(
             timestamp=timestamp(),
             status=self.status,
             mission_current=missions,
             mission_total=self._total,
             progress_percent=missions * 10_000 // self._total / 100,
-            elapsed_seconds=round(self._elapsed(), 3),
+            elapsed_seconds=round(elapsed, 3),
             rate_missions_per_sec=round(rate, 2),
             eta_seconds=round((self._total - missions) / rate, 1) if rate else None,
-            stats=OutcomeCounts(**statistics.counts()),
+            stats=stats,
             seed=self._seed,
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -112,8 +120,8 @@ class Reporting:
             batches_written=self._flushing.batches_written,
             loop_lag_ms=round(self._worst_lag * 1000, 2),
             rss_bytes=resident_bytes(),
-            group_by="" if statistics.groups is None else self._group_by,
-            groups=group_counts(statistics),
+            group_by=group_by,
+            groups=groups,
             blocks_waiting=self._journaling.blocks_waiting,
             batches_waiting=self._flushing.batches_waiting(missions),
         )
@@ -131,7 +139,7 @@ class Reporting:
 
     def _write(self, progress: Progress) -> None:
         write_progress(self._folder.progress, progress)
-        if progress.mission_current < self._already_there:
+        if self._journaling.committed.value < self._already_there:
             return  # it takes over what the journal holds; the series tells of that already
         if self._series is None:
             self._series = SeriesWriter(self._folder.series)
