@@ -85,24 +85,28 @@ async def open_run(config: RunConfig) -> AsyncIterator[LiveRun]:
         if prepared.recovery.complete:
             yield LiveRun(prepared, None)
             return
-        body_error: Exception | None = None
+        failure: BaseException | None = None
         log_file = prepared.layout.folder.log_file(datetime.now())
-        async with log_to_file(log_file, config.log_level) as (log, log_written):
-            session = Session(config, prepared, log, log_written)
-            live = LiveRun(prepared, session)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(session.run)
+        try:
+            async with log_to_file(log_file, config.log_level) as (log, log_written):
+                session = Session(config, prepared, log, log_written)
                 try:
-                    yield live
-                except Exception as error:  # raised below, as itself rather than in a group
-                    body_error = error
-                    session.stop()
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(session.run)
+                        try:
+                            yield LiveRun(prepared, session)
+                        except anyio.get_cancelled_exc_class():
+                            raise
+                        except BaseException as error:
+                            failure = error
+                            session.stop()
+                        finally:
+                            session.release_consumers()
                 finally:
-                    session.release_consumers()
-        if body_error is not None:
-            raise body_error
-        if session.failure is not None:
-            raise session.failure
+                    failure = failure or session.failure
+        finally:
+            if failure is not None:
+                raise failure  # as itself, not in a group, and also where all this is cancelled
 
 
 def _take(config: RunConfig, mission: Mission, held: ExitStack) -> Prepared:

@@ -220,11 +220,28 @@ async def test_what_asyncio_cancels_stops_in_order(
     assert progress.mission_current == len(await journal(tmp_path))
 
 
-async def test_an_exception_in_the_body_stops_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+async def test_an_exception_in_the_body_stops_in_order(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     """The host's exception comes out as it is, and the run is left fit to go on."""
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         async with open_run(RunConfig(missions=10_000_000, output=tmp_path, mission=Quick())):
-            raise ZeroDivisionError
+            raise error
+    assert read_json(tmp_path / "progress.json")["status"] == "interrupted"
+
+
+async def test_an_exception_in_a_cancelled_body_is_not_lost(tmp_path: Path) -> None:
+    """Waiting for the end of the run, which is cancelled as well, does not hide it."""
+
+    async def fail_when_cancelled() -> None:
+        with anyio.CancelScope() as scope:
+            async with open_run(RunConfig(output=tmp_path, mission=Quick())):
+                scope.cancel()
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_when_cancelled()
     assert read_json(tmp_path / "progress.json")["status"] == "interrupted"
 
 
@@ -374,6 +391,23 @@ async def test_a_metric_that_is_no_finite_number_is_an_error(
     told = f"mission 5 raised ValueError: {name}: expected a finite number, not {value}"
     assert str(caught.value).startswith(told)
     assert 5 == read_json(tmp_path / "progress.json")["mission_current"]
+
+
+async def test_what_makes_a_cancelled_run_fail_is_told(tmp_path: Path) -> None:
+    """Also to a host that has just run out of patience."""
+    scope = anyio.CancelScope()
+
+    def trip(index: int) -> None:
+        if index == 8:
+            scope.cancel()
+            raise LookupError
+
+    async def lose_patience() -> None:
+        with scope:
+            await run(RunConfig(missions=16, output=tmp_path, mission=Quick(trip)))
+
+    with pytest.raises(MissionFailed, match="mission 8"):
+        await lose_patience()
 
 
 async def test_errors_can_be_recorded(tmp_path: Path) -> None:
