@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import anyio
+import anyio.lowlevel
 
 from synexs_async.config import RunConfig
 from synexs_async.errors import StorageFailed
@@ -26,6 +30,7 @@ from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 _RECORDS_A_READ: Final = 256
+_RECORDS_A_TURN: Final = 32  # of the event loop; to decode them takes a quarter of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +223,13 @@ class RecordStream:
     ) -> None:
         self._prepared = prepared
         self._session = session
-        self._position = Watermark(start)
         self._may_drop = may_drop
-        self._records = self._read()
+        self._reader = JournalReader(prepared.layout, start)
+        self._position = Watermark(start)
+        self._lines: deque[bytes] = deque()
+        self._reading = anyio.Lock()
+        self._leave: weakref.finalize[..., RecordStream] | None = None
+        self._ended = False
         self.dropped = 0
 
     def __aiter__(self) -> RecordStream:
@@ -228,32 +237,51 @@ class RecordStream:
 
     async def __anext__(self) -> Any:
         """Wait for the next record."""
-        return await anext(self._records)
+        if self._position.value % _RECORDS_A_TURN == 0:
+            await anyio.lowlevel.checkpoint()
+        while not self._lines:
+            async with self._reading:
+                if self._ended:
+                    raise StopAsyncIteration
+                if not self._lines:
+                    await self._fill()
+        line = self._lines.popleft()
+        self._position.advance(self._position.value + 1)
+        return decode_error(line) if is_error(line) else self._prepared.mission.decode(line)
 
     async def aclose(self) -> None:
         """Read no further; the run goes on alone."""
-        await self._records.aclose()
+        self._ended = True
+        self._lines.clear()
+        if self._leave is not None:
+            self._leave()
 
-    async def _read(self) -> AsyncGenerator[Any, None]:
-        prepared, position = self._prepared, self._position
-        decode = prepared.mission.decode
-        reader = JournalReader(prepared.layout, position.value)
-        if self._session is not None and not self._may_drop:
-            self._session.add_reader(position)
-        try:
-            while end := await self._committed_beyond(reader.position):
-                if self._may_drop and end - reader.position > READ_AHEAD:
-                    newest = end - READ_AHEAD // 2
-                    self.dropped += newest - reader.position
-                    reader = JournalReader(prepared.layout, newest)
-                    position.advance(newest)
-                end = min(end, reader.position + _RECORDS_A_READ)
-                for line in await run_in_thread(reader.read, end):
-                    yield decode_error(line) if is_error(line) else decode(line)
-                    position.advance(position.value + 1)
-        finally:
-            if self._session is not None:
-                self._session.remove_reader(position)
+    async def _fill(self) -> None:
+        """Wait for records, and take some in; at the end, end."""
+        self._enter()
+        reader = self._reader
+        end = await self._committed_beyond(reader.position)
+        if end is None:
+            await self.aclose()
+            return
+        if self._may_drop and end - reader.position > READ_AHEAD:
+            newest = end - READ_AHEAD // 2
+            self.dropped += newest - reader.position
+            self._reader = reader = JournalReader(self._prepared.layout, newest)
+            self._position.advance(newest)
+        end = min(end, reader.position + _RECORDS_A_READ)
+        # In the thread, so that cancelling whoever waits for a record loses none.
+        await run_in_thread(lambda: self._lines.extend(reader.read(end)))
+
+    def _enter(self) -> None:
+        """Hold the run back from now on, unless records may be missed."""
+        if self._session is None or self._may_drop or self._leave is not None:
+            return
+        self._session.add_reader(self._position)
+        # Who breaks out of a loop over the stream may drop it, without closing it.
+        loop = asyncio.get_running_loop()
+        self._leave = weakref.finalize(self, _leave, loop, self._session, self._position)
+        self._leave.atexit = False
 
     async def _committed_beyond(self, position: int) -> int | None:
         """Wait for missions behind `position`; None when there will be none."""
@@ -262,6 +290,12 @@ class RecordStream:
             return missions if missions > position else None
         committed = self._session.committed
         return committed.value if await committed.reached(position + 1) else None
+
+
+def _leave(loop: asyncio.AbstractEventLoop, session: Session, position: Watermark) -> None:
+    """Hold the run back no longer; garbage may be found in any thread, and at any time."""
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(session.remove_reader, position)
 
 
 def _may_drop(on_lag: OnLag) -> bool:

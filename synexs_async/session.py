@@ -123,6 +123,7 @@ class Session:
         self._ended: float | None = None
         self._elapsed_before = prepared.recovery.elapsed_time
         self._readers: set[Watermark] = set()
+        self._is_alone = False
         self._producing = anyio.CancelScope()
         self._draining = anyio.CancelScope(shield=True)
         self._reporting_scope = anyio.CancelScope(shield=True)
@@ -223,8 +224,9 @@ class Session:
         self._draining.cancel()
 
     def add_reader(self, reader: Watermark) -> None:
-        """Let the run be no further ahead of `reader` than memory allows."""
-        self._readers.add(reader)
+        """Let the run be no further ahead of `reader` than memory allows, unless it is alone."""
+        if not self._is_alone:
+            self._readers.add(reader)
 
     def remove_reader(self, reader: Watermark) -> None:
         """Wait for `reader` no longer."""
@@ -232,7 +234,8 @@ class Session:
         self._readers.discard(reader)
 
     def release_consumers(self) -> None:
-        """Wait for no consumer any longer: nobody is there to read, or to listen."""
+        """Wait for no consumer from now on: nobody is there to read, or to listen."""
+        self._is_alone = True
         self.events.release()
         for reader in tuple(self._readers):
             self.remove_reader(reader)

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -325,6 +327,76 @@ async def test_records_can_only_start_at_a_mission(tmp_path: Path) -> None:
     async with open_run(RunConfig(missions=10, output=tmp_path, mission=Quick())) as live:
         with pytest.raises(ValueError, match="start: expected 0 or more, not -3"):
             await anext(live.records(start=-3))
+
+
+@pytest.mark.parametrize("by_scope", [True, False])
+async def test_a_record_that_was_not_waited_for_comes_next(tmp_path: Path, by_scope: bool) -> None:
+    """Who sets a deadline for each record misses none, and gets none twice."""
+    numbers: list[int] = []
+    async with open_run(RunConfig(missions=700, output=tmp_path, mission=Quick())) as live:
+        records = live.records()
+
+        async def take(scope: anyio.CancelScope) -> None:
+            with scope:
+                numbers.append((await anext(records))["mission_number"])
+
+        attempts = 0
+        while len(numbers) < 700:
+            scope = anyio.CancelScope()
+            task = asyncio.create_task(take(scope))
+            for _ in range(attempts % 5):
+                await anyio.lowlevel.checkpoint()
+            (scope if by_scope else task).cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() or task.exception() is None
+            attempts += 1
+        with pytest.raises(StopAsyncIteration):
+            await anext(records)
+    assert [*range(700)] == numbers
+    assert attempts > 700
+
+
+async def test_many_may_share_a_stream_of_records(tmp_path: Path) -> None:
+    """Each record is given to one of them."""
+    numbers: list[int] = []
+
+    async def take(records: AsyncIterator[Any]) -> None:
+        numbers.extend([record["mission_number"] async for record in records])
+
+    async with open_run(RunConfig(missions=700, output=tmp_path, mission=Quick())) as live:
+        records = live.records()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(take, records)
+    assert [*range(700)] == sorted(numbers)
+
+
+async def test_reading_records_leaves_others_their_turns(tmp_path: Path) -> None:
+    """However many records are there already, the loop goes round between a few of them."""
+    config = RunConfig(missions=256, output=tmp_path, mission=Quick())
+    await run(config)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with open_run(config) as live, anyio.create_task_group() as tasks:
+        tasks.start_soon(count)
+        at_turns = Counter([turns async for _ in live.records()])
+        tasks.cancel_scope.cancel()
+    assert max(at_turns.values()) <= 32
+
+
+async def test_a_stream_that_is_dropped_holds_nothing_back(tmp_path: Path) -> None:
+    """Who breaks out of a loop and forgets the stream lets the run go on, also in the body."""
+    async with open_run(RunConfig(missions=9000, output=tmp_path, mission=Quick())) as live:
+        async for _ in live.records():
+            break
+        events = [event async for event in live.events()]
+    assert Finished("completed", 9000) == events[-1]
 
 
 async def test_a_slow_reader_holds_the_run_back(tmp_path: Path) -> None:

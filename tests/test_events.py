@@ -192,6 +192,27 @@ async def test_leaving_the_body_lets_the_run_go_on_alone(tmp_path: Path) -> None
     assert "completed" == live.report.status
 
 
+async def test_who_comes_when_the_body_was_left_holds_nothing_up(tmp_path: Path) -> None:
+    """A task of the host's that reads a record then, or listens, and stalls: the run ends."""
+    body_is_left = anyio.Event()
+
+    def tell(index: int) -> None:
+        if index == 64:
+            body_is_left.set()
+
+    async def come_late(live: LiveRun) -> None:
+        await body_is_left.wait()
+        streams.append(live.events(on_lag="wait"))
+        streams.append(records := live.records())
+        await anext(records)
+
+    streams: list[object] = []
+    config = RunConfig(missions=9000, batch_size=4, output=tmp_path, mission=AirMission(tell))
+    async with anyio.create_task_group() as tasks, open_run(config) as live:
+        tasks.start_soon(come_late, live)
+    assert "completed" == live.report.status
+
+
 async def test_records_may_be_missed_where_that_is_wanted(tmp_path: Path) -> None:
     """Who lags is taken to the newest ones, in order, and knows how many are missing."""
     config = RunConfig(missions=12_000, output=tmp_path, mission=Quick(block_size=256))

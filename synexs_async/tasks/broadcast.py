@@ -87,11 +87,12 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()
+        self._waits = True
         self._last: Event | None = None
 
     def listen(self, on_lag: OnLag) -> EventStream:
         """Give a stream of the events from now on; of the last one, where that was told."""
-        stream = EventStream(on_lag, self._streams.discard)
+        stream = EventStream(on_lag if self._waits else "drop", self._streams.discard)
         self._streams.add(stream)
         if self._last is not None:
             stream.put(self._last)
@@ -110,7 +111,8 @@ class Broadcast:
             stream.put(event)
 
     def release(self) -> None:
-        """Wait for no listener any longer."""
+        """Wait for no listener from now on."""
+        self._waits = False
         for stream in self._streams:
             stream.release()
 
