@@ -89,9 +89,11 @@ def is_at_work(progress: Progress, silent: float) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False  # it would name a group of processes
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # somebody else's
