@@ -69,6 +69,13 @@ def hostile(ctx: Context[NoParameters]) -> Outcome:
     return Outcome(OUTCOMES[ctx.index % 3], result={"tier": name})  # type: ignore[arg-type]
 
 
+@mission(group_by="result.")
+def nameless(ctx: Context[NoParameters]) -> Outcome:
+    """Give empty names."""
+    ctx.metric("", ctx.index)
+    return Outcome("success", result={"": "some"})
+
+
 @mission()
 def always_raises(ctx: Context[NoParameters]) -> Outcome:
     """Never end."""
@@ -471,6 +478,12 @@ class TestPage:
         assert set(HOSTILE) == set(told["outcomes"]["groups"])
         assert {} == told["expected_outcomes"]
         assert [0.25] == [of["confidence"] for of in told["confidence"]["bins"]]
+
+    def test_names_may_be_empty(self, tmp_path: Path) -> None:
+        """A metric without a name, and a field of groups that has none."""
+        written_run(tmp_path / "run", 5, nameless)
+        assert "" in report_of(tmp_path / "run")["distributions"]
+        assert 'How missions ended, by ""' in page_of(tmp_path / "run").text
 
     def test_what_chance_can_t_explain_is_said_in_words(self, tmp_path: Path) -> None:
         """An outcome that always should have come, and one that never should."""
