@@ -171,6 +171,27 @@ async def test_of_several_runs_at_work_one_stays_until_another_is_chosen(
         await screen.shows("│  b +✓ completed")
 
 
+@pytest.fixture
+def nameless(tmp_path: Path) -> RunFolder:
+    """Give a run at work whose folder's name is no text, beside another one."""
+    running = {"status": "running", "timestamp": timestamp()}
+    make_run(tmp_path / "whole", **running)
+    return make_run(tmp_path / os.fsdecode(b"run\xff"), **running)
+
+
+async def test_a_run_whose_name_is_no_text(nameless: RunFolder) -> None:
+    """It is shown among the others, and what it tells then, too; so is its log."""
+    async with watching(nameless.path.parent) as screen:
+        await screen.shows("▶ run\N{REPLACEMENT CHARACTER} +100%", "▶ whole")
+        told = partial(tell, nameless, progress_percent=50.0, timestamp=timestamp())
+        await anyio.to_thread.run_sync(told)
+        await screen.shows("▶ run\N{REPLACEMENT CHARACTER} +50%")
+        await screen.press("l")
+        await screen.shows("Log of run\N{REPLACEMENT CHARACTER}", "ERROR .*mission 3 raised")
+    async with watching(nameless.path / os.fsdecode(b"none\xff")) as screen:
+        await screen.shows("waiting for a run in")
+
+
 async def test_the_log_can_be_read_from_any_level(runs: Path) -> None:
     """A failed run shows its last errors, and its log from a level up, made harmless."""
     async with watching(runs / "lab" / "bad") as screen:
