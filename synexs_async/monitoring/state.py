@@ -31,7 +31,8 @@ class RunState(Struct, frozen=True):
         identity: what its data set is a function of.
         team_id: its label.
         status: as the run tells; "waiting" before it tells anything, and "lost" where it says
-            that it is running and its process is gone, or was silent for a minute.
+            that it is running and its process is gone, or was silent for a minute, by the clocks
+            of its machine and of this one.
         progress: what it told last; None while it is waiting.
     """
 
