@@ -76,6 +76,12 @@ def nameless(ctx: Context[NoParameters]) -> Outcome:
     return Outcome("success", result={"": "some"})
 
 
+@mission(group_by="result")
+def every_other_named(ctx: Context[NoParameters]) -> Outcome:
+    """Be of a group that is called as all of them are, or of none."""
+    return Outcome("success", result="All missions" if ctx.index % 2 else None)
+
+
 @mission()
 def always_raises(ctx: Context[NoParameters]) -> Outcome:
     """Never end."""
@@ -484,6 +490,14 @@ class TestPage:
         written_run(tmp_path / "run", 5, nameless)
         assert "" in report_of(tmp_path / "run")["distributions"]
         assert 'How missions ended, by ""' in page_of(tmp_path / "run").text
+
+    def test_a_group_may_be_called_as_all_of_them_are(self, tmp_path: Path) -> None:
+        """It stands beside them."""
+        written_run(tmp_path / "run", 50, every_other_named)
+        report_of(tmp_path / "run")
+        words = page_of(tmp_path / "run").text
+        assert "All missions 50 missions" in words
+        assert "All missions 25 missions" in words
 
     def test_what_chance_can_t_explain_is_said_in_words(self, tmp_path: Path) -> None:
         """An outcome that always should have come, and one that never should."""

@@ -32,7 +32,7 @@ from textual.pilot import Pilot
 from watched_missions import MISSION
 
 from synexs_async.storage.folder import RunFolder
-from synexs_async.storage.progress import timestamp
+from synexs_async.storage.progress import OutcomeCounts, timestamp
 from synexs_async.watch.app import WatchApp
 from synexs_async.watch.drawing import mean_slopes, sparkline, stacked_bar
 from synexs_async.watch.panels import STATUSES
@@ -172,11 +172,25 @@ async def test_of_several_runs_at_work_one_stays_until_another_is_chosen(
 
 
 @pytest.fixture
+def grouped(tmp_path: Path) -> RunFolder:
+    """Give a run that has a group called "all"."""
+    run = make_run(tmp_path)
+    tell(run, group_by="result.tier", groups={"all": OutcomeCounts(3)})
+    return run
+
+
+async def test_a_group_called_all_stands_beside_all(grouped: RunFolder) -> None:
+    """Neither takes the other's place."""
+    async with watching(grouped.path) as screen:
+        await screen.shows("By tier", "^.*all +12 ", "^.*all +3 +100.0%")
+
+
+@pytest.fixture
 def nameless(tmp_path: Path) -> RunFolder:
     """Give a run at work whose folder's name is no text, beside another one."""
-    running = {"status": "running", "timestamp": timestamp()}
-    make_run(tmp_path / "whole", **running)
-    return make_run(tmp_path / os.fsdecode(b"run\xff"), **running)
+    make_run(tmp_path / "whole", status="running", timestamp=timestamp())
+    name = os.fsdecode(b"run\xff")
+    return make_run(tmp_path / name, status="running", timestamp=timestamp())
 
 
 async def test_a_run_whose_name_is_no_text(nameless: RunFolder) -> None:
