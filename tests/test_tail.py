@@ -320,7 +320,7 @@ class TestFollowing:
         records: list[dict[str, Any]] = []
         with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 101: .*no record"):
             await collect(follow_missions(folder, start=0), records)
-        assert 0 == records[0]["mission_number"]
+        assert [*range(100)] == [record["mission_number"] for record in records]
 
 
 class TestTheEnd:
@@ -385,6 +385,23 @@ class TestTheEnd:
         for find in (partial(last_missions, count=1), find_missions):
             with pytest.raises(FolderError, match="tells nothing yet"):
                 find(tmp_path, group="hard")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("logs/training_20260131_235900.log", last_log_lines),
+        ("missions/mission_000000000.jsonl", last_missions),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused(
+    tmp_path: Path, name: str, read: Callable[[Path, int], object]
+) -> None:
+    """Nobody waits for who may write into it one day."""
+    folder = begun_run(tmp_path)
+    os.mkfifo(folder / name)
+    with pytest.raises(FolderError, match=f"can't be read: {Path(name).name} is no file of lines"):
+        read(folder, 1)
 
 
 def test_a_file_whose_name_is_no_text_is_noticed(tmp_path: Path) -> None:
