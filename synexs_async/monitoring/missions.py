@@ -188,7 +188,7 @@ class _Journal(Generic[T]):
         """Pass over the records that are there, and return the last ones."""
         if not self._finds_run():
             return []
-        progress = told_progress(self._folder.path)
+        progress = told_progress(self._folder)
         group_by = self._group_by(progress)
         found: list[T] = []
         with self._reading():
@@ -213,7 +213,7 @@ class _Journal(Generic[T]):
         if not self._finds_run():
             return None
         has_group = self._asked.group is not None
-        group_by = self._group_by(told_progress(self._folder.path) if has_group else None)
+        group_by = self._group_by(told_progress(self._folder) if has_group else None)
         if group_by is None:
             return None
         found: list[T] = []

@@ -57,8 +57,9 @@ class RunState(Struct, frozen=True):
 def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunState:
     """Read how a run stands; FolderError where there is no run."""
     path = Path(folder)
-    run_file = read_run_file(RunFolder(path))
-    progress = told_progress(path)
+    run = RunFolder(path)
+    run_file = read_run_file(run)
+    progress = told_progress(run)
     return RunState(
         folder=path,
         name=name_below(path, path) if name is None else name,

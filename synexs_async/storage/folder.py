@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,23 +70,29 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True):
     team_id: str
 
 
+def _part(name: str) -> cached_property[Path]:
+    """Return a path in a run's folder, made when it is asked for: lists of runs need only two."""
+    return cached_property(lambda folder: folder.path / name)
+
+
 class RunFolder:
     """The paths within a run's folder."""
 
+    run_file = _part("run.json")
+    checkpoint = _part("checkpoint.json")
+    ledger = _part("ledger.jsonl")
+    progress = _part("progress.json")
+    series = _part("series.jsonl")
+    report = _part("report.html")
+    report_figures = _part("report.json")
+    logs = _part("logs")
+    missions = _part("missions")
+    batches = _part("batches")
+    index = _part("batches/training_index.json")
+    models = _part("models")
+
     def __init__(self, path: Path) -> None:
-        self.path = path = path.absolute()
-        self.run_file = path / "run.json"
-        self.checkpoint = path / "checkpoint.json"
-        self.ledger = path / "ledger.jsonl"
-        self.progress = path / "progress.json"
-        self.series = path / "series.jsonl"
-        self.report = path / "report.html"
-        self.report_figures = path / "report.json"
-        self.logs = path / "logs"
-        self.missions = path / "missions"
-        self.batches = path / "batches"
-        self.index = self.batches / "training_index.json"
-        self.models = path / "models"
+        self.path = path.absolute()
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"

@@ -71,7 +71,7 @@ class Ending:
 
     def is_reached(self) -> bool:
         """Whether it says so, its process here is gone, or nothing was heard for a minute."""
-        progress = told_progress(self._folder.path)
+        progress = told_progress(self._folder)
         if progress != self.progress:
             self.progress, self._heard = progress, monotonic()
         silent = monotonic() - self._heard

@@ -115,7 +115,7 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
     ]
     if recovery.temporaries:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
-    recovery.last_progress = told_progress(layout.folder.path)
+    recovery.last_progress = told_progress(layout.folder)
     recovery.complete = _is_complete(layout, recovery, total)
     if checkpoint.dataset_sha256 and not recovery.complete:
         recovery.checkpoint = msgspec.structs.replace(
