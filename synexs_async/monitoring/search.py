@@ -8,6 +8,7 @@ followed: a run makes none, and whoever may look at a run is not shown what lies
 from __future__ import annotations
 
 import os
+import stat
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,6 +146,10 @@ def _opened(path: Path) -> Iterator[BinaryIO | None]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
+        yield None
+        return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe, which tells nothing, or a folder
+        os.close(descriptor)
         yield None
         return
     with os.fdopen(descriptor, "rb") as file:
