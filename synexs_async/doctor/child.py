@@ -20,7 +20,7 @@ from msgspec import Struct
 from synexs_async.errors import UsageError
 from synexs_async.missions.global_seeding import leave_out_global_seeding
 from synexs_async.missions.loading import load_mission
-from synexs_async.missions.mission import Block, Mission, check_block
+from synexs_async.missions.mission import Block, Mission, check_block, shape_problem
 from synexs_async.missions.simulation import Raised
 
 
@@ -94,10 +94,10 @@ def _simulate(mission: Mission, ask: Ask) -> list[Seen | Raised]:
     indexes = range(ask.first, ask.first + ask.count)
     try:
         block = mission.simulate(ask.seed, ask.first, ask.count)
-        problem = _shape_problem(mission, block, ask.first, ask.count)
+        problem = shape_problem(mission, block, ask.first, ask.count)
         if problem:
             return [Seen(index, b"", "", problem) for index in indexes]
-        check_block(mission, block)
+        check_block(mission, block, ask.first, ask.count)
     except (Exception, SystemExit) as error:
         if ask.count == 1:
             return [_raised(ask.first, error)]
@@ -120,7 +120,7 @@ def _reading_problem(mission: Mission, block: Block) -> str:
     """Say how a block differs from the one that is made of its lines."""
     try:
         again = mission.read(block.first, block.lines)
-        problem = _shape_problem(mission, again, block.first, len(block))
+        problem = shape_problem(mission, again, block.first, len(block))
         if problem:
             return f"read gives another block: {problem}"
         if list(again.lines) != list(block.lines):
@@ -136,35 +136,6 @@ def _reading_problem(mission: Mission, block: Block) -> str:
             return "read gives other features than simulate"
     except (Exception, SystemExit) as error:
         return f"read raises {_raised(block.first, error).sentence}"
-    return ""
-
-
-def _shape_problem(mission: Mission, block: Block, first: int, count: int) -> str:
-    """Say what of a block is not of the size that the protocol asks for."""
-    if (block.first, len(block.lines)) != (first, count):
-        return (
-            f"expected the {count} lines from mission {first} on, not {len(block.lines)} from "
-            f"mission {block.first} on"
-        )
-    columns = len(mission.feature_names)
-    shape = block.features.shape
-    if len(shape) != 3 or shape[0] != count or shape[1] < 1 or shape[2] != columns:
-        return f"features: expected the shape [{count}, rows, {columns}], not {[*shape]}"
-    if block.features.dtype != np.float32:
-        return f"features: expected float32, not {block.features.dtype}"
-    if missing := set(mission.metric_names) - set(block.metrics):
-        return f"metrics: there is no {min(missing)!r}"
-    sizes = {
-        "ids": len(block.ids),
-        "outcomes": len(block.outcomes),
-        "labels": len(block.labels),
-        **{f"metric {name!r}": len(block.metrics[name]) for name in mission.metric_names},
-    }
-    for name, size in sizes.items():
-        if size != count:
-            return f"{name}: expected {count}, one a line, not {size}"
-    if not all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in block.lines):
-        return "lines: expected each to end with its only newline"
     return ""
 
 

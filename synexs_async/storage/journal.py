@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import is_error, read_block
-from synexs_async.missions.mission import Block, Mission, check_block
+from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import (
     MISSIONS_PER_FILE,
@@ -315,7 +315,7 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
 def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of committed lines again; JournalDamaged where their content is not valid."""
     try:
-        return check_block(mission, read_block(mission, first, lines))
+        return read_block(mission, first, lines)
     except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError) as error:
         last = first + len(lines) - 1
         which = f"record {first}" if first == last else f"one of the records {first} to {last}"
