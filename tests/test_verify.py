@@ -13,7 +13,7 @@ import anyio
 import msgspec
 import pytest
 import torch
-from air import AirMission
+from air import AirMission, Grouped
 from builders import (
     BATCH_SIZE,
     MISSION,
@@ -558,6 +558,11 @@ class TestRealRuns:
         report = await verify_run(tmp_path, mission=mission, repair=True)
         assert report.holds
         assert before == journal.read_bytes()
+
+    async def test_outcomes_by_group_of_missions_in_workers(self, tmp_path: Path) -> None:
+        """Groups that are known beforehand and never come stand in the checkpoint as well."""
+        await run(RunConfig(missions=40, output=tmp_path, mission=Grouped()))
+        assert (await verify_run(tmp_path, mission=Grouped())).holds
 
     async def test_missions_that_can_t_be_simulated_here(self, tmp_path: Path) -> None:
         """Their records stand, held against digests alone; what follows from them is mended."""
