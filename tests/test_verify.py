@@ -378,6 +378,15 @@ class TestWhatIsNamed:
             tell_progress(layout, "running", 22, OutcomeCounts(success_count=1))
             assert checked(layout).holds
 
+    def test_a_line_of_lists_without_an_end_is_no_record(self) -> None:
+        """It is named as any other that is none."""
+        with a_run() as layout:
+            file = layout.folder.path / JOURNAL
+            change_line(file, 3, b'"status":', b'"deep":' + b"[" * 5_000 + b"]" * 5_000 + b',"x":')
+            report = checked(layout)
+        assert (JOURNAL, 3) == (report.differences[0].file, report.differences[0].line)
+        assert "found a line that is no record" in str(report.differences[0])
+
 
 class TestRunsThatAreNotComplete:
     """Behind the checkpoint everything must hold, ahead of it nothing but whole lines count."""

@@ -60,6 +60,8 @@ class Head(Struct, frozen=True, gc=False):
 
 
 decode_head = msgspec.json.Decoder(Head).decode
+NO_RECORD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the head of a line raises that is no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ def problem_of(line: bytes, expected: int) -> str:
         return "the line is torn"
     try:
         number = decode_head(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_RECORD as error:
         return f"the line is no record: {error}"
     return "" if number == expected else f"expected mission {expected}, found {number}"
 
@@ -414,7 +416,7 @@ def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
         try:
             if line.endswith(b"\n") and decode_head(line).mission_number > missions:
                 return True
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NO_RECORD:
             continue
     return False
 
