@@ -11,13 +11,17 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import anyio
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from synexs_async.errors import UsageError
+from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.global_seeding import leave_out_global_seeding
 from synexs_async.missions.loading import load_mission
 from synexs_async.missions.mission import Block, Mission, check_block, shape_problem
@@ -25,11 +29,15 @@ from synexs_async.missions.simulation import Raised
 
 
 class Ask(Struct, frozen=True):
-    """Missions `first` to `first + count - 1` of a seed, to be simulated in one call."""
+    """Missions `first` to `first + count - 1` of a seed, to be simulated in one call.
+
+    Async ones may be carried out `side_by_side`, as a run does.
+    """
 
     seed: int
     first: int
     count: int
+    side_by_side: bool = False
 
 
 class Order(Struct, frozen=True):
@@ -82,26 +90,58 @@ def main() -> None:
     replies.flush()
     for ask in order.asks:
         signal.setitimer(signal.ITIMER_REAL, order.timeout * ask.count)
-        seen = _simulate(mission, ask)
+        if ask.side_by_side and isinstance(mission, AsyncMission):
+            seen = _carry_out(mission, ask)
+        else:
+            make = partial(mission.simulate, ask.seed)
+            seen = _examine(mission, ask.first, ask.count, make)
         signal.setitimer(signal.ITIMER_REAL, 0)
         replies.write(msgspec.json.encode(seen) + b"\n")
         replies.flush()
     os._exit(0)  # threads that missions left behind need not be waited for
 
 
-def _simulate(mission: Mission, ask: Ask) -> list[Seen | Raised]:
-    """Simulate missions together, or one at a time where one of them raises, as a run does."""
+def _carry_out(mission: AsyncMission, ask: Ask) -> list[Seen | Raised]:
+    """Carry async missions out at once, each beside all others."""
     indexes = range(ask.first, ask.first + ask.count)
+    identify = mission.identifiers(ask.seed)
+    results: dict[int, bytes | BaseException] = {}
+
+    async def perform(index: int) -> None:
+        try:
+            results[index] = await mission.perform(ask.seed, index, identify(index), None)
+        except (Exception, SystemExit) as error:
+            results[index] = error
+
+    async def perform_all() -> None:
+        async with anyio.create_task_group() as tasks:
+            for index in indexes:
+                tasks.start_soon(perform, index)
+
+    def make(index: int, count: int) -> Block:
+        result = results[index]
+        if isinstance(result, BaseException):
+            raise result
+        return mission.read(index, [result])
+
+    anyio.run(perform_all)
+    return [seen for index in indexes for seen in _examine(mission, index, 1, make)]
+
+
+def _examine(
+    mission: Mission, first: int, count: int, make: Callable[[int, int], Block]
+) -> list[Seen | Raised]:
+    """Look at missions made together, or one at a time where one of them raises, as in a run."""
+    indexes = range(first, first + count)
     try:
-        block = mission.simulate(ask.seed, ask.first, ask.count)
-        problem = shape_problem(mission, block, ask.first, ask.count)
-        if problem:
+        block = make(first, count)
+        if problem := shape_problem(mission, block, first, count):
             return [Seen(index, b"", "", problem) for index in indexes]
-        check_block(mission, block, ask.first, ask.count)
+        check_block(mission, block, first, count)
     except (Exception, SystemExit) as error:
-        if ask.count == 1:
-            return [_raised(ask.first, error)]
-        return [seen for index in indexes for seen in _simulate(mission, Ask(ask.seed, index, 1))]
+        if count == 1:
+            return [_raised(first, error)]
+        return [seen for index in indexes for seen in _examine(mission, index, 1, make)]
     problem = _reading_problem(mission, block)
     return [
         Seen(index, bytes(line), _digest(block[offset : offset + 1]), problem)
