@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from itertools import groupby
@@ -96,6 +97,10 @@ class Truth:
 
     def tell(self) -> Iterator[Block]:
         """Go through the journal, and give the missions of the batches that must be there."""
+        with closing(self._known):
+            yield from self._tell()
+
+    def _tell(self) -> Iterator[Block]:
         claims = self._claims
         whole = claims.missions
         if not claims.is_finished:
@@ -184,7 +189,7 @@ class Truth:
         try:
             with np.errstate(all="ignore"):
                 block = read_block(self._mission, first, lines)
-        except Exception:
+        except (Exception, SystemExit):
             return None
         raised = [outcome == ERROR_OUTCOME for outcome in block.outcomes.tolist()]
         return block if raised == [is_error(line) for line in lines] else None
@@ -304,6 +309,10 @@ class Known:
     def __init__(self, ledger: Path, *, batches: bool) -> None:
         self._entries = (entry for entry in Ledger(ledger).entries() if entry.is_batch == batches)
         self._next: Entry | None = None
+
+    def close(self) -> None:
+        """Let go of the ledger's file."""
+        self._entries.close()
 
     def entry(self, first: int) -> Entry | None:
         """Return the entry of the file that begins with mission `first`, if there is one."""
