@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,8 @@ async def misbehave(ctx: Context[Choice]) -> None:
     match ctx.parameters.what:
         case "raise":
             raise ValueError("seven")
+        case "sys.exit":
+            sys.exit(3)
         case "hang":
             await anyio.sleep_forever()
         case "encode":

@@ -292,6 +292,15 @@ def test_a_kind_holds_all_that_was_seen(values: list[Any], expected: str) -> Non
         assert expected == kind.type
 
 
+def test_a_record_of_many_keys_has_as_many_columns(tmp_path: Path) -> None:
+    """A key of a record is a column, however many there are."""
+    record = {"mission_id": "0", "mission_number": 0, "status": "x"}
+    record |= {f"value {number}": number for number in range(MOST_FIELDS)}
+    run_in(tmp_path / "run", [msgspec.json.encode(record) + b"\n"])
+    export(tmp_path / "run", tmp_path / "out")
+    assert [record] == pq.read_table(tmp_path / "out" / "missions-000000.parquet").to_pylist()
+
+
 def test_the_command_exports(command: Command, run: Path, tmp_path: Path) -> None:
     """Into a folder beside the run's, once; the second call says that all is there."""
     with nothing_changes(run):

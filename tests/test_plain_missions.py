@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest import Command
 from datasets import data_set, index_of, log_of
+from plain_missions import journal_only
 
 from synexs_async import (
     ConfigError,
@@ -76,6 +77,14 @@ class TestRuns:
             report.outcomes.abort_count,
         )
         assert (True, report.dataset_sha256) == (verification.holds, verification.dataset_sha256)
+
+    async def test_the_kind_itself_verifies_a_run_with_other_parameters(
+        self, tmp_path: Path
+    ) -> None:
+        """It is given the run's, as one that is named is."""
+        mission = journal_only
+        await run(config(tmp_path, 20, mission=mission, parameters={"what": "nothing"}))
+        assert (await verify_run(tmp_path, mission=mission, sample=100)).holds
 
     async def test_what_it_records_is_in_the_journal(self, eight: Path) -> None:
         """Messages, decisions, steps and metrics, with NumPy's values and sets as JSON's."""

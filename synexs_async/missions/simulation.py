@@ -55,27 +55,30 @@ class MissionRaised(Exception):
 
 def simulate_parts(mission: Mission, seed: int, first: int, count: int) -> Iterator[Block | Raised]:
     """Simulate missions together, or one at a time where one of them raises."""
-    return _parts(mission, first, count, lambda first, count: mission.simulate(seed, first, count))
+    return _parts(
+        first,
+        count,
+        lambda first, count: check_block(
+            mission, mission.simulate(seed, first, count), first, count
+        ),
+    )
 
 
 def read_parts(mission: Mission, first: int, lines: list[bytes]) -> Iterator[Block | Raised]:
     """Make the block of journal lines again; what can't be read is given as raised."""
     return _parts(
-        mission,
         first,
         len(lines),
         lambda start, count: read_block(mission, start, lines[start - first :][:count]),
     )
 
 
-def _parts(
-    mission: Mission, first: int, count: int, make: Callable[[int, int], Block]
-) -> Iterator[Block | Raised]:
+def _parts(first: int, count: int, make: Callable[[int, int], Block]) -> Iterator[Block | Raised]:
     try:
-        yield check_block(mission, make(first, count))
+        yield make(first, count)
     except (Exception, SystemExit) as error:  # a mission that exits must not end its process
         if count == 1:
             yield Raised.by(first, error)
             return
         for index in range(first, first + count):
-            yield from _parts(mission, index, 1, make)
+            yield from _parts(index, 1, make)

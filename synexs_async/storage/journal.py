@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import is_error, read_block
-from synexs_async.missions.mission import Block, Mission, check_block
+from synexs_async.missions.mission import Block, Mission
 from synexs_async.storage.files import append_to
 from synexs_async.storage.folder import (
     MISSIONS_PER_FILE,
@@ -60,6 +60,8 @@ class Head(Struct, frozen=True, gc=False):
 
 
 decode_head = msgspec.json.Decoder(Head).decode
+NO_RECORD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the head of a line raises that is no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ def problem_of(line: bytes, expected: int) -> str:
         return "the line is torn"
     try:
         number = decode_head(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_RECORD as error:
         return f"the line is no record: {error}"
     return "" if number == expected else f"expected mission {expected}, found {number}"
 
@@ -315,7 +317,7 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
 def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of committed lines again; JournalDamaged where their content is not valid."""
     try:
-        return check_block(mission, read_block(mission, first, lines))
+        return read_block(mission, first, lines)
     except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError) as error:
         last = first + len(lines) - 1
         which = f"record {first}" if first == last else f"one of the records {first} to {last}"
@@ -414,7 +416,7 @@ def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
         try:
             if line.endswith(b"\n") and decode_head(line).mission_number > missions:
                 return True
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NO_RECORD:
             continue
     return False
 

@@ -69,7 +69,7 @@ class AsTasks(PlaceWithWorkers):
                 result = await self._mission.perform(
                     assignment.seed, index, self._identify(index), self._timeout
                 )
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 result = Raised.by(index, error)
             self._done[index] = result
             if index == self._sent.value:
