@@ -247,7 +247,7 @@ def made(**easy: Any) -> Scenario:
 )
 def test_a_scenario_that_a_program_made_is_checked(easy: dict[str, Any]) -> None:
     """What could not be read again from run.json is refused before anything is simulated."""
-    with pytest.raises(ScenarioError, match="^scenario: "):
+    with pytest.raises(ScenarioError, match=r"^scenario: "):
         TeamMission(made(**easy))
 
 
