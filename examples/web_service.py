@@ -1,6 +1,6 @@
 """A web service that starts missions, tells of them and stops them, and answers all the while.
 
-pip install '.[dashboard]' -c constraints.txt
+pip install -e '.[dashboard]' -c constraints.txt
 python examples/web_service.py --root runs/service --port 8000
 
 curl -d '{"name": "seven", "missions": 1000000, "seed": 7}' localhost:8000/runs

@@ -39,7 +39,27 @@ def available_cores() -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """What to run, where, and how; ConfigError on construction says what is wrong."""
+    """What to run, where, and how; ConfigError on construction says what is wrong.
+
+    Attributes:
+        missions: how many the run has in the end; a run may grow.
+        output: the run's folder.
+        seed: chooses the episodes, with the kind's parameters; from 0, below 2**64.
+        team_id: a label, outside the data set; made from the run's identity by default.
+        resume: go on with the run in the folder; else it is moved into `archive/` there.
+        workers: processes that write batches, and as many that simulate; cores - 1 by default.
+        batch_size: missions a batch.
+        sequence_length: rows a mission in a batch.
+        checkpoint_every: missions between checkpoints; by default the run chooses.
+        grace: seconds to write what is done when told to stop.
+        mission_files: "journal" with 10,000 missions a file, or "single" with one.
+        on_error: whether to "stop" when a mission's own code raises, or to "record" it and go on.
+        log_level: the least level in the log file.
+        concurrency: async missions at once.
+        timeout: seconds that a mission may take; no limit by default.
+        mission: the kind to run, or what `load_mission` finds it by.
+        parameters: those of the kind; its own defaults where there are none.
+    """
 
     missions: int = _option(100, "missions that the run has in the end")
     output: Path | str = _option(Path("training_logs"), "the run's folder")
@@ -56,10 +76,8 @@ class RunConfig:
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
     concurrency: int = _option(100, "async missions at once")
     timeout: float | None = _option(None, "seconds that a mission may take (default: no limit)")
-    mission: "Mission | str" = field(default="team")
-    """The mission kind to run, or what `load_mission` finds it by."""
-    parameters: Mapping[str, Any] | None = field(default=None)
-    """Parameters of the mission kind; its own defaults where there are none."""
+    mission: "Mission | str" = "team"
+    parameters: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str | os.PathLike):

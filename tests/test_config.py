@@ -192,12 +192,12 @@ class TestIdentity:
     def test_it_holds_the_mission_kind_and_its_scenario(self) -> None:
         """Another scenario is another run, and so is another version of the mission."""
         scenario = default_scenario()
-        harder = Scenario(scenario.easy, scenario.medium, scenario.hard, scenario.hard)
+        swapped = Scenario(scenario.hard, scenario.medium, scenario.easy, scenario.honeypot)
 
-        identity = identity_of(RunConfig(), TeamMission(harder))
+        identity = identity_of(RunConfig(), TeamMission(swapped))
 
         assert ("team", 1) == (identity.mission, identity.mission_version)
-        assert msgspec.json.decode(msgspec.json.encode(harder)) == identity.parameters
+        assert msgspec.json.decode(msgspec.json.encode(swapped)) == identity.parameters
         assert identity != identity_of(RunConfig(), TeamMission())
 
     def test_it_is_the_same_when_it_was_written_and_read(self) -> None:

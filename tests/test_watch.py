@@ -309,7 +309,7 @@ class TestCommand:
         finished = command.run("watch", "runs/seven")
         expected = (
             "synexs_async: error: watch: needs a terminal; elsewhere, use "
-            "tools/progress.sh runs/seven, or python -m synexs_async tail -f runs/seven\n"
+            "python -m synexs_async tail -f runs/seven\n"
         )
         assert (2, "", expected) == (finished.returncode, finished.stdout, finished.stderr)
 

@@ -41,7 +41,7 @@ examples:
   {COMMAND} --scenario mine.toml --output runs/mine
   {COMMAND} --mission dice.py:dice --param sides=8 --output runs/dice
   {COMMAND} --mission gym:CartPole-v1 --policy random --output runs/cartpole
-  tools/progress.sh training_logs                    watch a run from another terminal
+  {COMMAND} tail -f                        follow its log from another terminal
 
 exit codes:
   0 complete, 1 failed (what was committed is kept), 2 refused (nothing was changed),

@@ -97,6 +97,15 @@ def make_scenario(tables: dict[str, Any], source: str) -> Scenario:
     return scenario
 
 
+def checked_scenario(scenario: Scenario) -> Scenario:
+    """Return a scenario as it is when its run's identity is read again.
+
+    A program may put whole numbers where the type says floats, or nonsense: nothing checks a
+    struct when it is made.
+    """
+    return make_scenario(msgspec.to_builtins(scenario), "scenario")
+
+
 def _refuse_unknown_keys(tables: dict[str, Any], source: str) -> None:
     """Name the first unknown key; done here, as a key of the file may look like a message."""
     for name, table in tables.items():
