@@ -44,8 +44,6 @@ from synexs_async.storage.protocol import (
     payload_length,
 )
 
-LABELS = ("success", "failure", "aborted")
-
 
 def load(layout: Layout, number: int) -> dict[str, Any]:
     """Load a batch in the way that is promised to work."""

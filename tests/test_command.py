@@ -511,7 +511,8 @@ class TestHelp:
         from synexs_async.config import OPTIONS
 
         for option in OPTIONS:
-            assert option.name.replace("_", "-") in text
+            name = option.name.replace("_", "-")
+            assert f"  --no-{name}" in text if name == "resume" else f"  --{name} " in text
         assert "examples:" in text
         assert "exit codes:" in text
 

@@ -74,16 +74,17 @@ def test_who_never_gets_to_the_point_is_dropped(root: Path) -> None:
     """Who says nothing, who stops in the middle, and who does so after a whole request."""
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with impatient(root) as port, ExitStack() as opened:
-        silent, half, second = (
-            opened.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
-            for _ in range(3)
-        )
-        half.sendall(request[:8])
-        second.sendall(request)
+
+        def sent(data: bytes) -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            connection.sendall(data)
+            return opened.enter_context(connection)
+
+        second = sent(request)
         with second.makefile("rb") as answer:
             assert b'{"status":"ok"}\n' in iter(answer.readline, b"")
         second.sendall(request[:1])
-        for connection in (silent, half, second):
+        for connection in (second, sent(b""), sent(request[:8])):
             assert b"" == connection.recv(65536)
 
 

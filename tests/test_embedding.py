@@ -22,7 +22,6 @@ from loguru import logger
 
 from synexs_async import (
     Block,
-    ConfigError,
     ErrorRecord,
     FolderInUse,
     IdentityMismatch,
@@ -408,12 +407,6 @@ async def test_blocking_calls_on_the_loop_are_found(tmp_path: Path) -> None:
     await run(RunConfig(missions=10, output=tmp_path, mission=Quick()))
     with pytest.raises(BlockingError):
         read_progress(tmp_path)
-
-
-def test_a_bad_option_is_told_at_once() -> None:
-    """A configuration that can't be run can't be made."""
-    with pytest.raises(ConfigError, match="batch_size: expected a whole number, 1 or more, not 0"):
-        RunConfig(batch_size=0)
 
 
 async def test_another_run_in_the_folder_is_refused(undisturbed: Path) -> None:

@@ -312,6 +312,20 @@ def test_the_command_exports(command: Command, run: Path, tmp_path: Path) -> Non
     assert MISSIONS == pq.read_table(f"{run}-parquet/missions-000000.parquet").num_rows
 
 
+@pytest.mark.parametrize("part", ["missions", "missions/mission_000000000.jsonl"])
+def test_a_journal_that_can_t_be_read_is_told_in_a_line(
+    command: Command, tmp_path: Path, part: str
+) -> None:
+    """A file where a folder should be, or a folder in the place of a file."""
+    run = run_in(tmp_path / "run", lines_of([1])).folder.path
+    moved = (run / part).rename(tmp_path / "moved")
+    (run / part).write_text("", "utf-8") if moved.is_dir() else (run / part).mkdir()
+    finished = command.run("export", run, "--format", "parquet")
+    assert 1 == finished.returncode, finished.stderr
+    assert 1 == finished.stderr.count("\n")
+    assert str(run / "missions") in finished.stderr
+
+
 def test_without_the_extra_the_command_says_what_to_install(run: Path) -> None:
     """In one line; nothing else needs it."""
     program = (

@@ -48,9 +48,9 @@ def main(arguments: Sequence[str]) -> int:
 
     export = _exporter(options.format, options.mission)
     run = options.folder.resolve()  # `.` has a name as well
-    source = open_source(run)
     target = options.to or run.with_name(f"{run.name}-{options.format}")
     try:
+        source = open_source(run)
         with _progress(2 * source.missions) as told:
             done = export(source, target.absolute(), told)
     except OSError as error:
