@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Command
 from monitored import make_run
 
 import synexs_async
@@ -16,6 +16,7 @@ from synexs_async.cli import main
 from synexs_async.config import OPTIONS
 
 README = (ROOT / "README.md").read_text("utf-8")
+FORMATS = (ROOT / "docs" / "formats.md").read_text("utf-8")
 MONITORING = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
 
 
@@ -85,6 +86,26 @@ def test_the_programs_run(tmp_path: Path) -> None:
             env={"PYTHONPATH": str(ROOT)},
         )
         assert finished.returncode == 0, finished.stderr
+
+
+def test_what_reads_a_run_without_us_reads_it(command: Command, tmp_path: Path) -> None:
+    """The formats' programs run, a loader has all missions, and the digest is the run's."""
+    done = command.run("--missions", 100, "--output", tmp_path / "training_logs")
+    programs = programs_of(FORMATS)
+    assert len(programs) == 6
+    finished = subprocess.run(
+        [sys.executable, "-", "training_logs"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        input="\n".join([*programs, "print([len(labels) for _, labels in loader])"]),
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "[64, 36]" in finished.stdout.splitlines()
+    (digest,) = re.findall("[0-9a-f]{64}", finished.stdout)
+    assert f"  digest    {digest}\n" in done.stdout
 
 
 def test_links_between_documents_lead_somewhere() -> None:
