@@ -557,7 +557,7 @@ class TestRealRuns:
         assert (await verify_run(tmp_path, mission=mission, sample=100)).holds
         with pytest.raises(FolderError, match="kind 'air', which may be anybody's code"):
             await verify_run(tmp_path)
-        with pytest.raises(IdentityMismatch):
+        with pytest.raises(IdentityMismatch, match="Give the kind"):
             await verify_run(tmp_path, mission=MISSION)
 
         journal = tmp_path / "missions" / "mission_000000000.jsonl"

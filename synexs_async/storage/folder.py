@@ -171,7 +171,11 @@ def adopt(folder: RunFolder, wanted: RunFile, *, resume: bool) -> tuple[RunFile,
     if there is not None:
         differences = _differences(there.identity, wanted.identity)
         if differences:
-            raise IdentityMismatch(folder.path, differences)
+            way_out = (
+                "Choose another --output, or add --no-resume to move that run into its archive "
+                "folder"
+            )
+            raise IdentityMismatch(folder.path, differences, way_out)
         wanted = there
     holder = f"process {os.getpid()} on {socket.gethostname()}\n"
     (folder.path / _LOCK).write_text(holder, "utf-8")
@@ -211,7 +215,8 @@ def expect_mission(folder: RunFolder, identity: Identity, mission: Mission) -> N
     names = ("mission", "mission_version", "parameters")
     pairs = zip(names, zip(there, asked, strict=True), strict=True)
     if differences := {name: pair for name, pair in pairs if pair[0] != pair[1]}:
-        raise IdentityMismatch(folder.path, differences)
+        way_out = "Give the kind, of the version and with the parameters, that made the run"
+        raise IdentityMismatch(folder.path, differences, way_out)
 
 
 def read_run_file(folder: RunFolder) -> RunFile:
