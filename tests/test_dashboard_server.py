@@ -150,6 +150,7 @@ def test_it_ends_promptly_while_pages_are_open(root: Path, number: signal.Signal
     ("arguments", "problem"),
     [
         (["nowhere"], "nowhere: is no folder; give one with runs in it, or a run's own"),
+        (["n" * 300], "can't be read: File name too long"),
         ([".", "--port", "70000"], "--port: expected a number from 0 to 65535, not 70000"),
         ([".", "--host", "0.0.0.0"], "add --token TOKEN, a text that only you know"),
         ([".", "--host", "no host"], "--host: expected a name or an address of this machine"),
