@@ -136,6 +136,9 @@ def spoil_some(root: Path) -> RunFolder:
     """Let files of runs be what they should not; return the run with pipes."""
     make_run(root / "odd", timestamp="soon")
     pipe = make_run(root / "pipe")
+    loop = make_run(root / "loop").progress
+    loop.unlink()
+    loop.symlink_to(loop)
     for path in (root / "whole" / "progress.json", pipe.progress, pipe.series):
         path.unlink()
     (root / "whole" / "progress.json").mkdir()
@@ -148,7 +151,7 @@ def spoil_some(root: Path) -> RunFolder:
 async def test_one_run_that_is_damaged_hides_no_other(
     client: httpx.AsyncClient, root: Path
 ) -> None:
-    """A folder or a pipe in the place of its progress file, or a run.json that is none."""
+    """A folder, a pipe or a circle in the place of its progress file, or a run.json that is none."""
     pipe = await anyio.to_thread.run_sync(spoil_some, root)
     with pipe.progress.open("r+b", buffering=0):  # nor does a writer that writes nothing
         runs = (await client.get("/api/runs")).json()["runs"]

@@ -141,9 +141,13 @@ class Runs:
         """See that a file or folder of a run lies below the root, wherever its name leads.
 
         Raises:
-            FolderError: it does not.
+            FolderError: it does not, or leads nowhere, as a link to itself.
         """
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        try:
+            is_inside = path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError) as error:  # of a loop: RuntimeError before Python 3.13
+            raise FolderError(path, "leads nowhere") from error
+        if not is_inside:
             raise FolderError(path, "leads out of the folder that is shown")
 
     def _find(self) -> AllRuns:
