@@ -178,6 +178,22 @@ async def test_what_can_t_be_read_is_told(client: httpx.AsyncClient, root: Path)
     assert (500, "can't be read: Not a directory") == (answer.status_code, answer.json()["error"])
 
 
+async def test_a_fault_of_its_own_is_told_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON, like any other problem; what it was is left to the server's log."""
+
+    def fail(folder: Path) -> None:
+        raise ValueError(folder)
+
+    monkeypatch.setattr("synexs_async.dashboard.api.read_series", fail)
+    transport = httpx.ASGITransport(app=dashboard_app(root), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+        answer = await client.get("/api/runs/whole/series")
+    assert (500, "the dashboard failed; its server's log says why") == (
+        answer.status_code,
+        answer.json()["error"],
+    )
+
+
 async def test_the_series_is_given_in_columns(client: httpx.AsyncClient) -> None:
     """Each of the same length, with the rate since the sample before."""
     series = (await client.get("/api/runs/whole/series")).json()

@@ -212,6 +212,11 @@ async def refuse(request: Request, error: Exception) -> Response:
     return answer(Problem(text), 404)
 
 
+async def tell_of_a_fault(request: Request, error: Exception) -> Response:
+    """Answer that the fault is ours; Starlette raises it once more, for the server's log."""
+    return answer(Problem("the dashboard failed; its server's log says why"), 500)
+
+
 @contextmanager
 def _told_of_failures() -> Iterator[None]:
     """Make an answer of what the disk has to say."""
