@@ -115,9 +115,14 @@ class Series(Struct, frozen=True):
 
 
 class Log(Struct, frozen=True):
-    """The end of a run's log, oldest line first."""
+    """The end of a run's log, oldest line first.
+
+    Attributes:
+        more: whether lines of the level may lie further back: a look takes a bounded time.
+    """
 
     lines: list[LogLine]
+    more: bool
 
 
 class MissionSummary(Struct, frozen=True):
