@@ -337,9 +337,10 @@ async def answer_of(page: Page, path: str) -> Any:
     return await page.evaluate("path => fetch(path).then((answer) => answer.json())", path)
 
 
-def news_of(run: Any, **told: Any) -> dict[str, Any]:
+def news_of(detail: Any, **told: Any) -> dict[str, Any]:
     """Return what the stream of a run tells."""
-    return {"run": run, "series": "1", "log": "1", "identity": "1"} | told
+    news = {"run": detail["run"], "identity": detail["identity_digest"]}
+    return news | {"series": "1", "log": "1"} | told
 
 
 async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served) -> None:
@@ -368,8 +369,8 @@ async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served
 
     async with opened(browser, f"{address}/#/run/whole", prepare=take_the_stream) as page:
         await page.route("**/log?*", answer)
-        run = (await answer_of(page, "api/runs/whole"))["run"]
-        await tell(page, "run", news_of(run))
+        detail = await answer_of(page, "api/runs/whole")
+        await tell(page, "run", news_of(detail))
         await expect(page.locator(".log .text").last).to_have_text("149")
         await page.evaluate("""() => {
           window.added = 0;
@@ -377,7 +378,7 @@ async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served
             .observe(document.querySelector(".log ol"), { childList: true });
         }""")
         first = 1
-        await tell(page, "run", news_of(run, log="2"))
+        await tell(page, "run", news_of(detail, log="2"))
         await expect(page.locator(".log .text").last).to_have_text("150")
         assert 1 == await page.evaluate("added")
 
@@ -400,9 +401,9 @@ async def test_a_run_s_curves_are_asked_for_in_turn(browser: Browser, server: Se
     address = f"{server.address}/#/run/whole"
     async with opened(browser, address, prepare=take_the_stream, may_fail=True) as page:
         await page.route("**/series", hold)
-        run = (await answer_of(page, "api/runs/whole"))["run"]
+        detail = await answer_of(page, "api/runs/whole")
         for number in "123":
-            await tell(page, "run", news_of(run, series=number))
+            await tell(page, "run", news_of(detail, series=number))
         await (await next_question()).fulfill(json=series_of(2))
         await expect(page.locator("canvas").first).to_be_visible()
         question = await next_question()
@@ -450,14 +451,15 @@ async def test_a_search_that_fails_loses_nothing(browser: Browser, server: Serve
         await expect(page.locator(":focus")).to_have_text("97")
         newer = page.get_by_role("button", name="Show newer ones")
         await expect(newer).to_be_hidden()
-        run = (await answer_of(page, "api/runs/whole"))["run"]
-        run["progress"]["mission_current"] += 1
-        run["progress"]["stats"]["success_count"] += 1
-        await tell(page, "run", news_of(run))
+        detail = await answer_of(page, "api/runs/whole")
+        progress = detail["run"]["progress"]
+        progress["mission_current"] += 1
+        progress["stats"]["success_count"] += 1
+        await tell(page, "run", news_of(detail))
         await expect(newer).to_be_hidden()
-        run["progress"]["mission_current"] += 1
-        run["progress"]["stats"]["failure_count"] += 1
-        await tell(page, "run", news_of(run))
+        progress["mission_current"] += 1
+        progress["stats"]["failure_count"] += 1
+        await tell(page, "run", news_of(detail))
         await expect(newer).to_be_visible()
 
 
@@ -469,15 +471,28 @@ async def test_a_page_follows_its_folder_to_another_run(browser: Browser, server
         stats = detail["run"]["progress"]["stats"]
         detail["run"]["progress"]["groups"] = {"all": stats, "none": stats}
         for _ in range(3):
-            await tell(page, "run", news_of(detail["run"]))
+            await tell(page, "run", news_of(detail))
         groups = page.locator("section", has_text="Outcomes by").locator(":is(tbody, tfoot) th")
         assert ["all", "none", "all"] == await groups.all_inner_texts()
         detail["run"]["seed"] = detail["identity"]["seed"] = seed
+        detail["identity_digest"] = "2"
         await page.route("**/api/runs/whole", lambda route: route.fulfill(body=json.dumps(detail)))
-        await tell(page, "run", news_of(detail["run"], identity="2"))
+        await tell(page, "run", news_of(detail))
         await expect(page.locator(".facts-line")).to_contain_text(f"seed {seed}")
         await page.get_by_text("What its data set is").click()
         await expect(page.locator("pre")).to_contain_text(f'"seed": {seed},')
+
+
+async def test_a_page_that_was_not_looked_at_shows_one_run(
+    browser: Browser, server: Served
+) -> None:
+    """Where another run took the folder before the first news came, all is shown of that one."""
+    async with opened(browser, f"{server.address}/#/run/whole", prepare=take_the_stream) as page:
+        detail = await answer_of(page, "api/runs/whole")
+        detail["run"]["seed"], detail["identity_digest"] = 12345, "2"
+        await page.route("**/api/runs/whole", lambda route: route.fulfill(json=detail))
+        await tell(page, "run", news_of(detail))
+        await expect(page.locator(".facts-line")).to_contain_text("seed 12345")
 
 
 async def test_failures_are_told_as_what_they_are(browser: Browser, server: Served) -> None:

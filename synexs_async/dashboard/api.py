@@ -98,7 +98,7 @@ class Api:
     async def show_run(self, request: Request) -> Response:
         """Answer with a RunDetail."""
         run_id, look = await self._look(request)
-        return answer(RunDetail(Run.of(run_id, look.state), look.state.identity))
+        return answer(RunDetail(Run.of(run_id, look.state), look.state.identity, look.identity))
 
     async def show_series(self, request: Request) -> Response:
         """Answer with a Series."""

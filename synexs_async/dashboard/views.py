@@ -61,10 +61,15 @@ class RunList(Struct, frozen=True):
 
 
 class RunDetail(Struct, frozen=True):
-    """A run, and what its data set is a function of (run.json)."""
+    """A run, and what its data set is a function of (run.json).
+
+    Attributes:
+        identity_digest: the `identity` of its RunNews.
+    """
 
     run: Run
     identity: Identity
+    identity_digest: str
 
 
 class RunNews(Struct, frozen=True):
