@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -247,8 +248,10 @@ async def test_missions_are_searched_and_shown_step_by_step(
         await expect(page.locator("h1")).to_have_text("Mission 18")
     async with opened(browser, f"{server.address}/#/run/going/mission/3") as page:
         await expect(page.locator(".timeline")).to_contain_text("seller decides:")
-        for part in ("Steps", "Metrics", "Result"):
-            await expect(page.get_by_role("region", name=part)).to_be_visible()
+        for part in ("Steps", "Steps as a table", "Metrics", "Result"):
+            await expect(page.get_by_role("region", name=part, exact=True)).to_be_visible()
+        await page.get_by_role("region", name="Steps as a table").focus()
+        await expect(page.locator(":focus")).to_contain_text("step")
 
 
 async def test_the_keyboard_is_enough(browser: Browser, server: Served) -> None:
@@ -493,6 +496,42 @@ async def test_a_page_that_was_not_looked_at_shows_one_run(
         await page.route("**/api/runs/whole", lambda route: route.fulfill(json=detail))
         await tell(page, "run", news_of(detail))
         await expect(page.locator(".facts-line")).to_contain_text("seed 12345")
+
+
+async def test_a_group_stays_as_it_was_chosen(browser: Browser, server: Served) -> None:
+    """By the address, also where the run tells of it late; then by who looks at it."""
+    detail: dict[str, Any] = {}
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/api/runs/whole", answer)
+
+    async def answer(route: Route) -> None:
+        detail.update(await (await route.fetch()).json())
+        await route.fulfill(json=detail | {"run": told({})})
+
+    def told(groups: dict[str, Any]) -> dict[str, Any]:
+        run: dict[str, Any] = detail["run"]
+        return run | {"progress": run["progress"] | {"groups": groups}}
+
+    address = f"{server.address}/#/run/whole?group=hard"
+    async with opened(browser, address, prepare=prepare) as page:
+        groups = detail["run"]["progress"]["groups"]
+        cells = page.locator(".missions tbody td:nth-child(3)")
+        await expect(cells).to_have_count(20)
+        await expect(cells.first).to_be_hidden()
+        async with page.expect_response(re.compile("group=hard")):
+            await tell(page, "run", news_of(detail, run=told(groups)))
+        await expect(cells.first).to_be_visible()
+        assert {"hard"} == set(await cells.all_inner_texts())
+        group = page.get_by_role("combobox", name="Difficulty", exact=True)
+        await expect(group).to_have_value("hard")
+        await group.select_option("any")
+        await expect(cells).to_have_count(20)
+        more = groups | {"harder": groups["hard"]}
+        await tell(page, "run", news_of(detail, run=told(more)))
+        await expect(group.get_by_role("option")).to_have_count(6)
+        await expect(group).to_have_value("")
 
 
 async def test_failures_are_told_as_what_they_are(browser: Browser, server: Served) -> None:
