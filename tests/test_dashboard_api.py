@@ -831,6 +831,7 @@ async def test_streams_are_not_without_number(root: Path) -> None:
                 tasks.start_soon(listener.listen, app)
                 await listener.take()
             async with client_of(app) as client:
+                assert 503 == (await client.head("/api/events")).status_code  # as a page asks why
                 answer = await client.get("/api/events")
                 assert 503 == answer.status_code
                 assert "10" == answer.headers["Retry-After"]

@@ -534,6 +534,49 @@ async def test_a_group_stays_as_it_was_chosen(browser: Browser, server: Served) 
         await expect(group).to_have_value("")
 
 
+async def test_what_is_refused_is_not_asked_again(browser: Browser, server: Served) -> None:
+    """Until it has changed; why is told."""
+    asked = 0
+
+    async def refuse(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await route.fulfill(status=404, json={"error": f"it is wrong, {asked}"})
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/log?*", refuse)
+
+    address = f"{server.address}/#/run/whole"
+    async with opened(browser, address, prepare=prepare, may_fail=True) as page:
+        log = page.get_by_role("region", name="Log", exact=True)
+        detail = await answer_of(page, "api/runs/whole")
+        await tell(page, "run", news_of(detail))
+        await expect(log).to_contain_text("it is wrong, 1")
+        await page.clock.run_for(20_000)
+        await answer_of(page, "api/runs")  # which goes out behind whatever it asks
+        assert 1 == asked
+        await tell(page, "run", news_of(detail, log="2"))
+        await expect(log).to_contain_text("it is wrong, 2")
+
+
+async def test_a_page_too_many_is_told_so(browser: Browser, server: Served) -> None:
+    """And is fed when another one was closed."""
+
+    async def prepare(page: Page) -> None:
+        await page.clock.install()
+        await page.route("**/events", lambda route: route.fulfill(status=503))
+
+    async with opened(browser, f"{server.address}/", prepare=prepare, may_fail=True) as page:
+        link = page.locator("#link")
+        await expect(link).to_have_text("Reconnecting…")
+        await page.clock.run_for(1500)
+        await expect(link).to_have_text("Too many pages are open")
+        await page.unroute("**/events")
+        await page.clock.run_for(5000)
+        await expect(link).to_have_text("Live")
+
+
 async def test_failures_are_told_as_what_they_are(browser: Browser, server: Served) -> None:
     """What passes is asked again, what doesn't is not."""
     address = server.address
