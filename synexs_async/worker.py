@@ -21,6 +21,7 @@ from dataclasses import replace
 from io import TextIOWrapper
 from typing import BinaryIO, Final
 
+from synexs_async.errors import MissionError
 from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import Raised, read_parts, simulate_parts
 from synexs_async.storage.protocol import (
@@ -124,6 +125,12 @@ class Simulator:
             sys.stdout.reconfigure(write_through=True, errors="backslashreplace")
         self._setup = setup
         self._mission = load_mission(setup.mission, setup.parameters)
+        name, version = self._mission.name, self._mission.version
+        if (name, version) != (setup.name, setup.version):
+            problem = (
+                f"expected {setup.name!r}, version {setup.version}, not {name!r}, version {version}"
+            )
+            raise MissionError(setup.mission, problem)
         self._together = self._mission.block_size
         if setup.timeout is None:
             self._together = max(self._together, _SIMULATED_TOGETHER)

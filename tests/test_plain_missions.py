@@ -29,6 +29,7 @@ from synexs_async import (
     RunConfig,
     load_mission,
     mission,
+    mission_identifiers,
     open_run,
     read_journal,
     run,
@@ -151,6 +152,89 @@ class TestRuns:
         )
 
         assert (0, "20\n") == (finished.returncode, finished.stdout), finished.stderr
+
+
+DECLARED = """
+from plain_missions import Choice, journal_only
+from synexs_async import mission
+
+def throw(ctx):
+    ctx.step(WHAT)
+    return "success"
+
+easy = mission(name="easy", version=2)(throw)
+hard = mission(name="hard", version=3)(easy.function)
+elsewhere = mission(name="elsewhere", parameters=Choice)(journal_only.function)
+"""
+
+
+@mission()
+def heads(ctx: Any) -> str:
+    """Succeed."""
+    return "success"
+
+
+class TestWhereWorkersFindIt:
+    """A worker simulates the kind that was asked for, and no other."""
+
+    def test_files_of_one_name_side_by_side(self, tmp_path: Path) -> None:
+        """Each run has the code of its own file."""
+        kinds = []
+        for name in ("left", "right"):
+            file = tmp_path / name / "declared.py"
+            file.parent.mkdir()
+            file.write_text(DECLARED.replace("WHAT", repr(name)))
+            kinds.append((name, load_mission(f"{file}:easy")))
+        for name, kind in kinds:
+            anyio.run(run, RunConfig(missions=1, output=tmp_path / f"{name} run", mission=kind))
+            assert [[name]] == [record.steps for record in read_journal(tmp_path / f"{name} run")]
+
+    @pytest.mark.parametrize(("name", "version"), [("easy", 2), ("hard", 3), ("elsewhere", 1)])
+    def test_it_is_found_as_it_was_named(self, tmp_path: Path, name: str, version: int) -> None:
+        """Also where the function's own name leads to another kind, or to the function alone."""
+        file, folder = tmp_path / "declared.py", tmp_path / "run"
+        file.write_text(DECLARED.replace("WHAT", "1"))
+        source = f"{file}:{name}"
+        anyio.run(run, RunConfig(missions=2, output=folder, mission=source))
+        record = next(iter(read_journal(folder)))
+        identify = mission_identifiers(name, version, load_mission(source).parameters(), 0)
+        assert identify(0) == record.mission_id
+
+    def test_one_that_is_not_where_its_function_says(self, tmp_path: Path) -> None:
+        """It is refused, as a worker would simulate another one."""
+        other = mission(name="other")(heads.function)
+        with pytest.raises(MissionError, match=r"can't be found by worker processes: at .*:heads "):
+            anyio.run(run, RunConfig(mission=other, output=tmp_path / "run"))
+        assert not (tmp_path / "run").exists()
+
+    def test_an_error_record_does_not_tell_how_its_kind_was_named(self, tmp_path: Path) -> None:
+        """A file, a module and the main script are the same place."""
+        (tmp_path / "bad.py").write_text(
+            "import anyio\n"
+            "from synexs_async import RunConfig, mission, run\n"
+            "class Bad(Exception):\n"
+            "    pass\n"
+            "@mission()\n"
+            "async def bad(ctx):\n"
+            "    raise Bad\n"
+            "if __name__ == '__main__':\n"
+            "    for number, kind in enumerate((bad, 'bad:bad', 'bad.py:bad')):\n"
+            "        anyio.run(run, RunConfig(\n"
+            "            missions=2, output=f'run-{number}', mission=kind, on_error='record'\n"
+            "        ))\n"
+        )
+        subprocess.run(
+            [sys.executable, "bad.py"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+            timeout=60,
+            check=True,
+        )
+        errors = [
+            [record.error for record in read_journal(tmp_path / f"run-{number}")]
+            for number in range(3)
+        ]
+        assert 3 * [2 * ["bad.Bad"]] == errors
 
 
 class TestMissionsThatMisbehave:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +63,7 @@ def with_parameters(
     elif isinstance(kind, type):
         kind = kind()
     mission = check_mission(kind, source)
-    if mission.place == "workers":
+    if mission.place != "loop":
         _ = mission.source  # says so where a worker process could not find it
     return mission
 
@@ -69,18 +71,28 @@ def with_parameters(
 def find_kind(source: str) -> Any:
     """Import what a source names; MissionError where that can't be done."""
     if source in BUILT_IN:
-        return import_object(source, BUILT_IN[source])
+        return _kind_at(source, BUILT_IN[source])
     if source.startswith(GYM):
         from synexs_async.missions.gym import GymMission
 
         return GymMission(source.removeprefix(GYM))
     if ":" in source:
-        return import_object(source, source)
+        return _kind_at(source, source)
     for point in offered():
         if point.name == source:
-            return import_object(source, point.value)
+            return _kind_at(source, point.value)
     listed = ", ".join((*BUILT_IN, *(point.name for point in offered())))
     raise MissionError(source, f"is not known; expected one of {listed}, or module:object")
+
+
+def _kind_at(source: str, place: str) -> Any:
+    kind = import_object(source, place)
+    if not hasattr(kind, "found_at"):
+        return kind
+    module_name, _, path = place.rpartition(":")
+    if module_name.endswith(".py"):
+        module_name = str(Path(module_name).absolute())
+    return kind.found_at(f"{module_name}:{path}")
 
 
 def offered() -> tuple[EntryPoint, ...]:
@@ -92,7 +104,7 @@ def offered() -> tuple[EntryPoint, ...]:
 
 def importable_place(module: str) -> str | None:
     """Return where another process finds a module: its name, or its file; None where nowhere."""
-    loaded = sys.modules[module]
+    loaded = sys.modules.get(module)
     spec = getattr(loaded, "__spec__", None)
     if module == "__main__" and spec is not None:
         return str(spec.name)  # as under `python -m`
@@ -100,6 +112,13 @@ def importable_place(module: str) -> str | None:
         file = getattr(loaded, "__file__", None)
         return file and str(Path(file).absolute())
     return module
+
+
+def spelled_module(module: str) -> str:
+    """Return a module's name, or its file's: the same however the file was loaded."""
+    place = importable_place(module) or module
+    file = Path(place)
+    return file.stem if file.is_absolute() else place
 
 
 def check_mission(kind: Any, source: str) -> Mission:
@@ -136,10 +155,10 @@ def _module_of_file(file: Path) -> Any:
     file = file.absolute()
     if not file.is_file():
         raise FileNotFoundError(f"{file} is no file")
-    name = f"{_FILE_MODULE}{file.stem}"
-    there = sys.modules.get(name)
-    if there is not None and there.__file__ == str(file):
-        return there
+    digest = hashlib.blake2b(os.fsencode(file), digest_size=8).hexdigest()
+    name = f"{_FILE_MODULE}{file.stem}_{digest}"  # files of one name may be there side by side
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None

@@ -5,6 +5,7 @@ Rows of a batch are made from the journal's record alone, so a batch that is los
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, is_dataclass
@@ -80,6 +81,8 @@ class PlainMission(BlockMission):
         self._result = result
         self.group_by = group_by
         self._given: Mapping[str, Any] = {}
+        self._declared = self  # copies of one kind have this in common
+        self._place = ""
         self._check_declaration(nonfinite)
 
     def _check_declaration(self, nonfinite: Collection[str]) -> None:
@@ -105,26 +108,44 @@ class PlainMission(BlockMission):
 
     @property
     def source(self) -> str:
-        """Where another process finds the function.
+        """Where another process finds the kind.
 
         Raises:
             MissionError: it can't be found there.
         """
-        place, name = self.function.__module__, self.function.__qualname__
+        return self._place or self._place_of_function()
+
+    def found_at(self, place: str) -> Self:
+        """Return this kind, which was found at a place and so is found there by others too."""
+        other = copy(self)
+        vars(other)["_place"] = place
+        return other
+
+    def _place_of_function(self) -> str:
+        module, name = self.function.__module__, self.function.__qualname__
         if "<locals>" in name:
             problem = (
                 "is defined inside a function, where worker processes can't find it; define it at "
                 "the top level of a module"
             )
             raise MissionError(self.name, problem)
-        found = importable_place(place)
-        if found is None:
+        place = importable_place(module)
+        if place is None:
             problem = (
                 "is defined interactively, where worker processes can't find it; put it in a file "
                 "and import it"
             )
             raise MissionError(self.name, problem)
-        return f"{found}:{name}"
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if getattr(found, "_declared", None) is not self._declared:
+            problem = (
+                f"can't be found by worker processes: at {place}:{name} stands something else; "
+                "give it by name, as FILE.py:object or module:object"
+            )
+            raise MissionError(self.name, problem)
+        return f"{place}:{name}"
 
     def with_parameters(self, parameters: Mapping[str, Any], source: str = "parameters") -> Self:
         """Return this kind with other parameters; ParameterError where they are not valid."""

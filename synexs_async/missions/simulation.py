@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from synexs_async.missions.failed import read_block
+from synexs_async.missions.loading import spelled_module
 from synexs_async.missions.mission import Block, Mission, check_block
 
 
@@ -16,7 +17,8 @@ class Raised(Struct, frozen=True, tag=True):
 
     Attributes:
         index: the mission.
-        error: the exception's type, with its module where that is not Python's own.
+        error: the exception's type, with its module where that is not Python's own; of a module
+            that was loaded from its file, or is the main one, that is the file's stem.
         message: what it says.
         traceback: where it came from, as text of several lines.
     """
@@ -34,9 +36,9 @@ class Raised(Struct, frozen=True, tag=True):
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
-            name = f"{kind.__module__}.{name}"
-        text = "".join(traceback.format_exception(error)).rstrip()
-        return cls(index, name, str(error), text)
+            name = f"{spelled_module(kind.__module__)}.{name}"
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        return cls(index, name, str(error), trace)
 
     @property
     def sentence(self) -> str:
