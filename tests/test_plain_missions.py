@@ -256,6 +256,11 @@ class TestMissionsThatMisbehave:
         with pytest.raises(IdentityMismatch, match=r"parameters.at is -1 there, 3 was asked for"):
             await run(config(tmp_path, 5, mission=TALLY, parameters={"at": 3}))
 
+    async def test_words_that_are_no_text(self, tmp_path: Path) -> None:
+        """What it raised is told all the same."""
+        with pytest.raises(MissionFailed, match=r"mission 0 raised ValueError: \\udcff"):
+            await run(config(tmp_path, 5, mission=f"{FILE}:names_a_file"))
+
     async def test_a_result_that_is_no_outcome(self, tmp_path: Path) -> None:
         """What a mission returns is checked."""
         with pytest.raises(MissionFailed, match="expected an Outcome, or one of 'success'"):
@@ -338,6 +343,8 @@ class TestBadInput:
             {"features": ["a"], "encode": lambda record: [1.0], "nonfinite": ["b"]},
             {"metrics": ["duration"]},
             {"version": 0},
+            {"name": "team"},
+            {"name": "gym:CartPole-v1"},
         ],
     )
     def test_a_declaration_that_contradicts_itself(self, declared: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from synexs_async.errors import MissionError
 from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
 from synexs_async.missions.global_seeding import seed_global_generators
 from synexs_async.missions.grouping import groups_of
-from synexs_async.missions.loading import importable_place
+from synexs_async.missions.loading import BUILT_IN, GYM, importable_place
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
     Block,
@@ -87,6 +87,8 @@ class PlainMission(BlockMission):
 
     def _check_declaration(self, nonfinite: Collection[str]) -> None:
         problems = {
+            "has a name that is kept for the kinds of this package": self.name in BUILT_IN
+            or self.name.startswith(GYM),
             "expected a version, a whole number from 1": not (
                 isinstance(self.version, int) and self.version >= 1
             ),
