@@ -23,7 +23,7 @@ from typing import BinaryIO, Final
 
 from synexs_async.errors import MissionError
 from synexs_async.missions.mission import Block
-from synexs_async.missions.simulation import Raised, read_parts, simulate_parts
+from synexs_async.missions.simulation import Raised, as_text, read_parts, simulate_parts
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
@@ -78,7 +78,7 @@ def main() -> None:
                 name = None if error.filename is None else os.fsencode(error.filename)
                 reply = Refused(error.errno or 0, error.strerror or str(error), name)
             except Exception:
-                reply = Broken(traceback.format_exc())
+                reply = Broken(as_text(traceback.format_exc()))
             replies.write(frame(reply))
             replies.flush()
             if number == 0:

@@ -89,6 +89,12 @@ def returns_nothing(ctx: Context[Any]) -> Any:
     """Give back what is no outcome."""
 
 
+@mission()
+def names_a_file(ctx: Context[Any]) -> str:
+    """Raise with words that are no text, as names of files need not be."""
+    raise ValueError(os.fsdecode(b"\xff"))
+
+
 def bare(ctx: Context[Any]) -> str:
     """Lack the decorator."""
     return "success"

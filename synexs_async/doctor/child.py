@@ -140,20 +140,13 @@ def _examine(
         check_block(mission, block, first, count)
     except (Exception, SystemExit) as error:
         if count == 1:
-            return [_raised(first, error)]
+            return [Raised.by(first, error)]
         return [seen for index in indexes for seen in _examine(mission, index, 1, make)]
     problem = _reading_problem(mission, block)
     return [
         Seen(index, bytes(line), _digest(block[offset : offset + 1]), problem)
         for offset, (index, line) in enumerate(zip(indexes, block.lines, strict=True))
     ]
-
-
-def _raised(index: int, error: BaseException) -> Raised:
-    """Tell of an exception, whose words may hold what is not text, as names of files do."""
-    raised = Raised.by(index, error)
-    message = raised.message.encode(errors="backslashreplace").decode()
-    return Raised(index, raised.error, message, "")
 
 
 def _reading_problem(mission: Mission, block: Block) -> str:
@@ -175,7 +168,7 @@ def _reading_problem(mission: Mission, block: Block) -> str:
         if any(_digest(again[part]) != _digest(block[part]) for part in parts):
             return "read gives other features than simulate"
     except (Exception, SystemExit) as error:
-        return f"read raises {_raised(block.first, error).sentence}"
+        return f"read raises {Raised.by(block.first, error).sentence}"
     return ""
 
 

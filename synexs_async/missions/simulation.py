@@ -38,13 +38,18 @@ class Raised(Struct, frozen=True, tag=True):
         if kind.__module__ != "builtins":
             name = f"{spelled_module(kind.__module__)}.{name}"
         trace = "".join(traceback.format_exception(error)).rstrip()
-        return cls(index, name, str(error), trace)
+        return cls(index, as_text(name), as_text(str(error)), as_text(trace))
 
     @property
     def sentence(self) -> str:
         """The exception in a line."""
         message = self.message.partition("\n")[0]
         return f"{self.error}: {message}" if message else self.error
+
+
+def as_text(words: str) -> str:
+    """Return words so that they can be written, whatever names of files are among them."""
+    return words.encode(errors="backslashreplace").decode()
 
 
 class MissionRaised(Exception):
