@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from synexs_async import Context, Outcome, Record, mission
 
@@ -82,6 +83,32 @@ def journal_only(ctx: Context[Any]) -> str:
     if ctx.index == ctx.parameters.at:
         misbehave(ctx, ctx.parameters.what)
     return ("success", "failure", "aborted")[ctx.index % 3]
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Parameters within parameters."""
+
+    x: int = 1
+    y: int = 1
+
+
+class Settings(Struct, frozen=True):
+    """Parameters of every sort that is not the same in JSON."""
+
+    names: frozenset[str] = frozenset("abcdefgh")
+    table: dict[int, float] = {}
+    inner: Inner = Inner()
+    rate: float = field(name="lambda", default=2)
+    limit: float | None = None
+
+
+@mission(parameters=Settings)
+def tells_its_settings(ctx: Context[Settings]) -> str:
+    """Record the parameters as they are in a worker."""
+    ctx.step(repr(sorted(ctx.parameters.names)))
+    ctx.step(repr([ctx.parameters.table, ctx.parameters.inner, ctx.parameters.rate]))
+    return "success"
 
 
 @mission(version=4, parameters=Choice)

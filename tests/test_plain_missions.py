@@ -5,6 +5,7 @@ What holds for async ones too is in test_own_missions.py.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import msgspec
+import numpy as np
 import pytest
 import torch
 from conftest import Command
@@ -50,6 +52,12 @@ def config(output: Path, missions: int = 100, **options: Any) -> RunConfig:
 async def records_of(folder: Path) -> list[Any]:
     """Read a run's records."""
     return await anyio.to_thread.run_sync(lambda: list(read_journal(folder)))
+
+
+def identity_of(folder: Path) -> dict[str, Any]:
+    """Read what a run's data set is a function of."""
+    identity: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())["identity"]
+    return identity
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +245,82 @@ class TestWhereWorkersFindIt:
         assert 3 * [2 * ["bad.Bad"]] == errors
 
 
+SETTINGS = f"{FILE}:tells_its_settings"
+
+
+class TestParameters:
+    """They reach missions as they were given, in every process and session."""
+
+    def test_they_are_what_run_json_keeps(self, tmp_path: Path, command: Command) -> None:
+        """Sets, keys that are numbers, dataclasses and fields of another name among them."""
+        options = ("--mission", SETTINGS, "--output", tmp_path)
+        given = ("table.7=1", "inner.y=2", "lambda=5")
+        finished = command.run(
+            *options, *(f"--param={setting}" for setting in given), "--missions", 2
+        )
+        assert 0 == finished.returncode, finished.stderr
+        parameters = identity_of(tmp_path)["parameters"]
+        assert {
+            "names": ["a", "b", "c", "d", "e", "f", "g", "h"],
+            "table": {"7": 1.0},
+            "inner": {"x": 1, "y": 2},
+            "lambda": 5.0,
+            "limit": None,
+        } == parameters
+        anyio.run(
+            run, RunConfig(missions=4, output=tmp_path, mission=SETTINGS, parameters=parameters)
+        )
+        records = list(read_journal(tmp_path))
+        assert 4 == len(records)
+        assert {"[{7: 1.0}, Inner(x=1, y=2), 5.0]"} == {record.steps[1] for record in records}
+        kind = load_mission(SETTINGS, parameters)
+        assert [record.mission_id for record in records] == [
+            mission_identifiers(kind.name, kind.version, parameters, 0)(index) for index in range(4)
+        ]
+
+    def test_a_default_is_what_run_json_keeps(self) -> None:
+        """A whole number is a number where that is declared: in a worker it would be, too."""
+        assert "2.0" == repr(load_mission(SETTINGS).parameters()["lambda"])
+
+    @pytest.mark.parametrize(
+        ("declared", "default", "problem"),
+        [
+            (float, math.inf, "x: expected what JSON can hold, not inf"),
+            (int, 1.5, "x: expected a whole number, not 1.5"),
+            (int, 1 << 70, "expected what JSON can hold: can't serialize ints"),
+            (Any, Path("here"), "expected what JSON can hold: .*PosixPath is unsupported"),
+            (Any, np.float32(1), "expected what JSON can hold: .*numpy.float32 is unsupported"),
+            (frozenset[Any], frozenset({1, "a"}), "expected what JSON can hold: .*'<'"),
+        ],
+    )
+    def test_a_default_that_run_json_can_t_keep(
+        self, declared: Any, default: Any, problem: str
+    ) -> None:
+        """It is refused before a run begins."""
+        parameters = msgspec.defstruct("Parameters", [("x", declared, default)])
+        kind = mission(parameters=parameters)(lambda ctx: "success")
+        with pytest.raises(ParameterError, match=problem):
+            kind.parameters()
+
+    @pytest.mark.parametrize(
+        ("setting", "problem"),
+        [
+            ("lambda=inf", "--param: lambda: expected what JSON can hold, not inf"),
+            ("limit=inf", "--param: limit: expected what JSON can hold, not inf"),
+            ("rate=5", "--param: rate: is unknown; expected one of names, table, inner, lambda"),
+            ("table.7=x", "--param: table[...]: expected a number"),
+            ("table.x=7", "--param: table: expected a whole number as each key"),
+        ],
+    )
+    def test_one_that_run_json_can_t_keep(
+        self, capsys: pytest.CaptureFixture[str], setting: str, problem: str
+    ) -> None:
+        """It is refused in a line."""
+        assert 2 == main(["--mission", SETTINGS, "--param", setting])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert problem in line
+
+
 class TestMissionsThatMisbehave:
     """A mission's fault is told with its index; what was committed before it is kept."""
 
@@ -317,8 +401,7 @@ class TestBadInput:
         finished = command.run(*arguments, "--param", "at=9", "--output", tmp_path / "run")
 
         assert 0 == finished.returncode, finished.stderr
-        identity = msgspec.json.decode((tmp_path / "run" / "run.json").read_bytes())["identity"]
-        assert {"at": 9, "what": "raise"} == identity["parameters"]
+        assert {"at": 9, "what": "raise"} == identity_of(tmp_path / "run")["parameters"]
         for wrong in ("at", "=3", "at.x=3"):
             options = [*map(str, arguments), "--param", wrong, "--output", str(tmp_path / "other")]
             assert 2 == main(options)

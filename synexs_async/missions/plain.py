@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import Any, Final, Self, get_args
 
@@ -29,7 +28,7 @@ from synexs_async.missions.mission import (
     Place,
     mission_identifiers,
 )
-from synexs_async.missions.parameters import convert_parameters
+from synexs_async.missions.parameters import settle_parameters, tables_of
 
 STATUSES: Final = get_args(Status)
 
@@ -80,7 +79,6 @@ class PlainMission(BlockMission):
         self._decode = msgspec.json.Decoder(Record).decode
         self._result = result
         self.group_by = group_by
-        self._given: Mapping[str, Any] = {}
         self._declared = self  # copies of one kind have this in common
         self._place = ""
         self._check_declaration(nonfinite)
@@ -151,26 +149,18 @@ class PlainMission(BlockMission):
 
     def with_parameters(self, parameters: Mapping[str, Any], source: str = "parameters") -> Self:
         """Return this kind with other parameters; ParameterError where they are not valid."""
-        convert_parameters(parameters, self.parameter_type, source)
         other = copy(self)
-        vars(other).pop("values", None)
-        vars(other)["_given"] = parameters
+        other.values = settle_parameters(parameters, self.parameter_type, source)
         return other
 
     @cached_property
     def values(self) -> Any:
         """The parameters, in the type that is declared."""
-        return convert_parameters(self._given, self.parameter_type, self.name)
+        return settle_parameters({}, self.parameter_type, self.name)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters, defaults among them."""
-        values = self.values
-        if is_dataclass(values) and not isinstance(
-            values, type
-        ):  # of which msgspec leaves out what was not given
-            values = asdict(values)
-        parameters: dict[str, Any] = msgspec.to_builtins(values)
-        return parameters
+        return tables_of(self.values)
 
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions `first` to `first + count - 1`, one after the other."""
