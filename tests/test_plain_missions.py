@@ -363,6 +363,7 @@ class TestBadInput:
             (f"{FILE}:nothing", "there is no 'nothing' in"),
             (f"{FILE}:bare", "is a bare function; declare it with @synexs_async.mission"),
             (f"{FILE}:NUMBER", "is no mission: a int has no name, version"),
+            ("threading:Timer", "can't be made .*TypeError: .* missing 2 required"),
         ],
     )
     def test_a_mission_that_is_none(
@@ -375,6 +376,13 @@ class TestBadInput:
         assert 2 == main(["--mission", source, "--output", str(tmp_path / "run")])
         assert 1 == len(capsys.readouterr().err.splitlines())
         assert not (tmp_path / "run").exists()
+
+    def test_a_class_that_takes_no_parameters_before_it_is_made(self, tmp_path: Path) -> None:
+        """Its method is none of the class."""
+        file = tmp_path / "kinds.py"
+        file.write_text("class Kind:\n    def with_parameters(self, parameters, source): ...\n")
+        with pytest.raises(MissionError, match=r"can't be made \(TypeError: .*with_parameters"):
+            load_mission(f"{file}:Kind", {"x": 1})
 
     @pytest.mark.parametrize(
         ("parameters", "problem"),

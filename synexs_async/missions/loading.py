@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from synexs_async.errors import MissionError
+from synexs_async.errors import MissionError, UsageError
 from synexs_async.missions.mission import Mission
 
 if TYPE_CHECKING:
@@ -56,12 +56,18 @@ def with_parameters(
     parameters_from: str = "parameters",
 ) -> Mission:
     """Give a kind its parameters; `source` is what errors call it, which are those above."""
-    if parameters is not None and hasattr(kind, "with_parameters"):
-        kind = kind.with_parameters(parameters, parameters_from)
-    elif parameters:
-        raise MissionError(source, f"takes no parameters, but was given {', '.join(parameters)}")
-    elif isinstance(kind, type):
-        kind = kind()
+    try:
+        if parameters is not None and hasattr(kind, "with_parameters"):
+            kind = kind.with_parameters(parameters, parameters_from)
+        elif parameters:
+            listed = ", ".join(parameters)
+            raise MissionError(source, f"takes no parameters, but was given {listed}")
+        elif isinstance(kind, type):
+            kind = kind()
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a class does when it is made
+        raise MissionError(source, f"can't be made ({_reason(error)})") from error
     mission = check_mission(kind, source)
     if mission.place != "loop":
         _ = mission.source  # says so where a worker process could not find it
@@ -142,13 +148,16 @@ def import_object(source: str, place: str) -> Any:
         else:
             found = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise MissionError(source, f"can't be imported ({reason})") from error
+        raise MissionError(source, f"can't be imported ({_reason(error)})") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise MissionError(source, f"there is no {name!r} in {module_name}")
         found = getattr(found, name)
     return found
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _module_of_file(file: Path) -> Any:
