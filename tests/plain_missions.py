@@ -111,6 +111,19 @@ def tells_its_settings(ctx: Context[Settings]) -> str:
     return "success"
 
 
+@mission(
+    metrics=["odd"],
+    features=["value"],
+    encode=lambda record: [[value] for value in record.steps],
+)
+def odd(ctx: Context[Any]) -> str:
+    """Take a step in every other mission."""
+    if ctx.index % 2:
+        ctx.step(7.0)
+    ctx.metric("odd", ctx.index % 2 == 1)
+    return "success"
+
+
 @mission(version=4, parameters=Choice)
 def returns_nothing(ctx: Context[Any]) -> Any:
     """Give back what is no outcome."""

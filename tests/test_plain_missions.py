@@ -129,6 +129,49 @@ class TestRuns:
             index["label_names"],
         )
 
+    async def test_a_mission_without_steps_has_no_rows(self, tmp_path: Path) -> None:
+        """What its encoder makes of none is an empty list: zeros alone stand for it in a batch."""
+        await run(config(tmp_path, 4, mission=f"{FILE}:odd", sequence_length=2))
+        batch = await anyio.to_thread.run_sync(torch.load, tmp_path / "batches" / "batch_000000.pt")
+        assert [[[0], [0]], [[7], [0]], [[0], [0]], [[7], [0]]] == batch["features"].tolist()
+        assert [0, 1, 0, 1] == [row["odd"] for row in batch["metadata"]]
+        assert ["0", "1"] == [repr(row.metrics["odd"]) for row in (await records_of(tmp_path))[:2]]
+
+    @pytest.mark.parametrize(
+        ("value", "recorded"), [(True, 1), (np.bool_(True), 1), (np.int64(3), 3), (2**70, 2**70)]
+    )
+    def test_what_a_metric_may_be(self, value: Any, recorded: int) -> None:
+        """Also what is true or false, and a large integer."""
+
+        @mission(metrics=["x"])
+        def measured(ctx: Any) -> str:
+            ctx.metric("x", value)
+            return "success"
+
+        block = measured.simulate(0, 0, 1)
+        assert f"{recorded}" == repr(measured.decode(block.lines[0]).metrics["x"])
+        assert [float(recorded)] == block.metrics["x"].tolist()
+
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            (math.inf, "metrics.x: expected a finite number, not inf"),
+            (None, "metrics.x: expected a finite number, not None"),
+            (1j, "metrics.x: expected a finite number, not 1j"),
+            (1 << 2000, "metrics.x: expected a number that a float can hold, not one of 2001 bits"),
+        ],
+    )
+    def test_what_a_metric_may_not_be(self, value: Any, problem: str) -> None:
+        """The message names it."""
+
+        @mission(metrics=["x"])
+        def measured(ctx: Any) -> str:
+            ctx.metric("x", value)
+            return "success"
+
+        with pytest.raises(ValueError, match=problem):
+            measured.simulate(0, 0, 1)
+
     async def test_records_can_be_followed(self, tmp_path: Path) -> None:
         """A program reads records as they come."""
         async with open_run(config(tmp_path, 40, mission=TALLY)) as live:

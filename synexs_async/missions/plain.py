@@ -5,6 +5,7 @@ Rows of a batch are made from the journal's record alone, so a batch that is los
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
@@ -31,6 +32,7 @@ from synexs_async.missions.mission import (
 from synexs_async.missions.parameters import settle_parameters, tables_of
 
 STATUSES: Final = get_args(Status)
+_MOST_BITS: Final = sys.float_info.max_exp - 1  # of an integer that is no infinite float
 
 Function = Callable[[Context[Any]], Outcome | str]
 Encoder = Callable[[Any], npt.ArrayLike]
@@ -225,9 +227,6 @@ class PlainMission(BlockMission):
         for name in self.batch_metrics:
             if name not in context.metrics:
                 raise ValueError(f"metrics.{name}: is declared, but was not recorded")
-        for name, value in context.metrics.items():
-            if not (isinstance(value, int | float | np.number | np.bool_) and np.isfinite(value)):
-                raise ValueError(f"metrics.{name}: expected a finite number, not {value!r}")
         return Record(
             mission_id=mission_id,
             mission_number=context.index,
@@ -236,7 +235,7 @@ class PlainMission(BlockMission):
             communications=context.communications,
             decisions=context.decisions,
             steps=context.steps,
-            metrics=context.metrics,  # type: ignore[arg-type] # NumPy's numbers are encoded too
+            metrics={name: _number(name, value) for name, value in context.metrics.items()},
             result=outcome.result,
             status=outcome.status,
             training_label=self.label_names.index(label),
@@ -258,6 +257,8 @@ class PlainMission(BlockMission):
         """Check what an encoder gave for one mission, and end it with its padding row."""
         array = np.asarray(value)
         columns = len(self.feature_names)
+        if array.shape == (0,):  # a list of no rows
+            array = array.reshape(0, columns)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"features: expected numbers, not {array.dtype}")
         if array.ndim not in (1, 2) or array.shape[-1] != columns:
@@ -278,6 +279,17 @@ class PlainMission(BlockMission):
         if array.ndim == 1:
             return table
         return np.concatenate([table, np.zeros((1, columns), np.float32)])
+
+
+def _number(name: str, value: Any) -> float | int:
+    """Return a metric as JSON's number: of what is true or false, 1 or 0."""
+    number = value.item() if isinstance(value, np.generic) else value
+    if isinstance(number, int) and number.bit_length() > _MOST_BITS:
+        problem = f"expected a number that a float can hold, not one of {number.bit_length()} bits"
+        raise ValueError(f"metrics.{name}: {problem}")
+    if not (isinstance(number, int | float) and math.isfinite(number)):
+        raise ValueError(f"metrics.{name}: expected a finite number, not {value!r}")
+    return int(number) if isinstance(number, bool) else number
 
 
 def _word_of(seed: int, index: int) -> int:
