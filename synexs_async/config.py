@@ -56,7 +56,7 @@ class RunConfig:
         on_error: whether to "stop" when a mission's own code raises, or to "record" it and go on.
         log_level: the least level in the log file.
         concurrency: async missions at once.
-        timeout: seconds that a mission may take; no limit by default.
+        timeout: seconds that a mission, or each try of an async one, may take; no limit by default.
         mission: the kind to run, or what `load_mission` finds it by.
         parameters: those of the kind; its own defaults where there are none.
     """
@@ -75,7 +75,9 @@ class RunConfig:
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
     concurrency: int = _option(100, "async missions at once")
-    timeout: float | None = _option(None, "seconds that a mission may take (default: no limit)")
+    timeout: float | None = _option(
+        None, "seconds a mission, or a try of an async one (default: no limit)"
+    )
     mission: "Mission | str" = "team"
     parameters: Mapping[str, Any] | None = None
 
