@@ -30,14 +30,30 @@ def temporary_path(path: Path) -> Path:
 
 def temporary_files(folder: Path) -> Iterator[Path]:
     """Find what writers that were killed have left behind."""
-    names = folder.glob(f".*{_SUFFIX}")
-    return (path for path in names if _TEMPORARY.fullmatch(path.name) and path.is_file())
+    for path in files_like(_TEMPORARY, folder):
+        if path.is_file():
+            yield path
 
 
 def remove_temporary_files(folder: Path) -> None:
     """Remove what killed writers have left behind; nobody may be writing in the folder."""
-    for path in temporary_files(folder):
+    for path in tuple(temporary_files(folder)):
         path.unlink(missing_ok=True)
+
+
+def files_like(name: re.Pattern[str], folder: Path) -> Iterator[Path]:
+    """Find what bears such a name, in no order; nothing where there is no such folder.
+
+    One by one: `Path.glob` would keep all entries, of which there may be millions.
+    """
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        for entry in entries:
+            if name.fullmatch(entry.name):
+                yield Path(entry)
 
 
 def read_small_file(path: Path) -> bytes:

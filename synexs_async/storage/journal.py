@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ from msgspec import Struct
 from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import is_error, read_block
 from synexs_async.missions.mission import Block, Mission
-from synexs_async.storage.files import append_to
+from synexs_async.storage.files import append_to, files_like
 from synexs_async.storage.folder import (
     MISSIONS_PER_FILE,
     Identity,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _READ_SIZE: Final = 1 << 20
 _CHECKED_TOGETHER: Final = 256  # missions
 _TYPICAL_LINE: Final = 4096  # bytes
+_NAME: Final = re.compile(r"mission_[0-9]{9,}\.jsonl")
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True):
@@ -281,9 +283,9 @@ def problem_of(line: bytes, expected: int) -> str:
 
 def cut(layout: Layout, extent: Extent) -> None:
     """Cut the journal off at its valid end, and all files behind it."""
-    for first in journal_files(layout):
-        if first > extent.missions or (first == extent.missions and extent.offset == 0):
-            layout.folder.journal_file(first).unlink()
+    end = extent.missions + bool(extent.offset)  # no file begins here or later
+    for first in [first for first in journal_files(layout) if first >= end]:
+        layout.folder.journal_file(first).unlink()
     file = layout.file(extent.missions)
     if file.exists() and file.stat().st_size > extent.offset:
         os.truncate(file, extent.offset)
@@ -395,10 +397,10 @@ def line_before(file: Path, offset: int) -> bytes:
 
 def journal_files(layout: Layout) -> Iterator[int]:
     """Find the first missions of the journal files that there are, in no order."""
-    for file in layout.folder.missions.glob("mission_*.jsonl"):
-        number = file.stem.removeprefix("mission_")
-        if number.isdecimal() and file == layout.folder.journal_file(int(number)):
-            yield int(number)
+    for file in files_like(_NAME, layout.folder.missions):
+        first = int(file.stem.removeprefix("mission_"))
+        if file == layout.folder.journal_file(first):
+            yield first
 
 
 def digest_of_beginning(file: Path, size: int) -> str | None:
