@@ -93,7 +93,8 @@ def prepare(config: RunConfig, mission: Mission, folder: RunFolder) -> Prepared:
     settle(folder, run_file)
     repair(layout, recovery)
     writer = JournalWriter(layout, recovery.checkpoint.mark)
-    return Prepared(mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived)
+    flush = GroupFlush(folder.path, folder.missions, folder.batches)
+    return Prepared(mission, run_file, layout, recovery, writer, flush, archived)
 
 
 class Session:

@@ -138,12 +138,18 @@ def flush_folder(folder: Path) -> None:
 class GroupFlush:
     """Flushes many files at once, which costs a fraction of flushing each.
 
-    On Linux this is one syncfs(2). It reports the write errors that happened since its descriptor
-    was opened (Linux 5.8 and later), so the descriptor is kept for the whole run.
+    On Linux this is one syncfs(2) for each file system that the folders are on. It reports the
+    write errors that happened since its descriptor was opened (Linux 5.8 and later), so the
+    descriptors are kept for the whole run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    def __init__(self, *folders: Path) -> None:
+        by_device: dict[int, Path] = {}
+        for folder in folders:
+            by_device.setdefault(folder.stat().st_dev, folder)
+        self._descriptors = [
+            os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in by_device.values()
+        ]
         self._syncfs = None
         if sys.platform == "linux":
             self._syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -162,17 +168,18 @@ class GroupFlush:
             flush_folder(folder)
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
+        """Give the descriptors back."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
     def _flush_all(self) -> bool:
-        """Flush the whole file system; False where the system can't, as some sandboxes can't."""
-        if self._syncfs is None:
-            return False
-        if self._syncfs(self._descriptor) == 0:
-            return True
-        error = ctypes.get_errno()
-        if error != errno.ENOSYS:
-            raise OSError(error, os.strerror(error))
-        self._syncfs = None
-        return False
+        """Flush whole file systems; False where the system can't, as some sandboxes can't."""
+        for descriptor in self._descriptors:
+            if self._syncfs is None:
+                return False
+            if self._syncfs(descriptor):
+                error = ctypes.get_errno()
+                if error != errno.ENOSYS:
+                    raise OSError(error, os.strerror(error))
+                self._syncfs = None
+        return self._syncfs is not None
