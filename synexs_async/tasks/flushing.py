@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from loguru import Logger
 
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
+_MISSIONS_A_JOB: Final = 256  # larger batches go alone: the loop has to frame them
+_JOBS_AHEAD: Final = 16  # for each job at work, finished ones that may wait for an earlier one
 _NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {})
 
 
@@ -57,7 +59,10 @@ class Flushing:
         self._log = log
         self._events = events
         self._total = total
-        self._workers = workers
+        self._servers = workers * CALLS_A_WORKER
+        size = layout.batch_size
+        self._job_size = size * max(min(_BATCHES_A_JOB, _MISSIONS_A_JOB // size), 1)  # missions
+        self._window = self._servers * _JOBS_AHEAD * self._job_size
         self._done: dict[int, list[Entry]] = {}
         self._order = anyio.Lock()
         self.written = Watermark(first)
@@ -110,7 +115,7 @@ class Flushing:
             return
         send, receive = anyio.create_memory_object_stream[Block](0)
         async with anyio.create_task_group() as tasks, receive:
-            for _ in range(self._workers * CALLS_A_WORKER):
+            for _ in range(self._servers):
                 tasks.start_soon(self._serve, receive.clone())
             await self._hand_over(blocks, send)
 
@@ -129,14 +134,16 @@ class Flushing:
         async with blocks, jobs:
             async for received in blocks:
                 waiting.append(received)
-                while _missions(waiting) < size * _BATCHES_A_JOB:
+                while _missions(waiting) < self._job_size:
                     try:
                         waiting.append(blocks.receive_nowait())
                     except (anyio.WouldBlock, anyio.EndOfStream):
                         break
+                if _missions(waiting) < size:
+                    continue
                 rows = Block.concatenate(waiting)
                 while len(rows) >= size:
-                    count = min(len(rows) // size, _BATCHES_A_JOB) * size
+                    count = min(len(rows), self._job_size) // size * size
                     await jobs.send(rows[:count])
                     rows = rows[count:]
                 waiting = [rows] if len(rows) else []
@@ -147,6 +154,8 @@ class Flushing:
         """Keep one worker busy."""
         async with jobs:
             async for block in jobs:
+                # Jobs come in their order, so the earliest one at work waits for nothing here.
+                await self.written.reached(block.first - self._window)
                 await self._enter(block.first, await self._write(block))
 
     async def _write(self, block: Block) -> list[Entry]:
@@ -182,4 +191,4 @@ class Flushing:
 
 
 def _missions(blocks: list[Block]) -> int:
-    return sum(map(len, blocks))
+    return blocks[-1].end - blocks[0].first
