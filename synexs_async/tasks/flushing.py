@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
 _MISSIONS_A_JOB: Final = 256  # larger batches go alone: the loop has to frame them
 _JOBS_AHEAD: Final = 16  # for each job at work, finished ones that may wait for an earlier one
+_ENTERED_TOGETHER: Final = 10_000  # batches made again: each time the whole ledger is written
 _NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {})
 
 
@@ -83,27 +84,45 @@ class Flushing:
         return max(committed - self.written.value, 0) // self._layout.batch_size
 
     async def rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
-        """Make batches that are gone again, from the journal."""
+        """Make batches that are gone again, from the journal.
+
+        Some thousands are entered at a time, so that whoever is ended again and again gets on.
+        """
+        for start in range(0, len(missing), _ENTERED_TOGETHER):
+            await self._rebuild(make, missing[start : start + _ENTERED_TOGETHER], flush)
+
+    async def _rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
         folder = self._layout.folder
+        size = self._layout.batch_size
         reader = JournalReader(self._layout, 0)
+        reading = anyio.Lock()
+        numbers = iter(missing)
+        entries: list[Entry] = []
 
         def read(first: int) -> list[bytes]:
             nonlocal reader
             if first != reader.position:
                 reader = JournalReader(self._layout, first)
-            return reader.read(first + self._layout.batch_size)
+            return reader.read(first + size)
 
-        def enter(entries: list[Entry]) -> None:
+        def enter() -> None:
             # Behind the checkpoint a file of the right size is trusted, so it must be on disk.
             flush.flush(map(folder.batch_file, missing), [folder.batches])
             self._ledger.insert(entries)
 
-        entries = []
-        for number in missing:
-            first = number * self._layout.batch_size
-            lines = await anyio.to_thread.run_sync(read, first)
-            entries += await self._write(await make(first, lines))
-        await anyio.to_thread.run_sync(enter, entries)
+        async def serve() -> None:
+            while True:
+                async with reading:
+                    if (number := next(numbers, None)) is None:
+                        return
+                    lines = await anyio.to_thread.run_sync(read, number * size)
+                entries.extend(await self._write(await make(number * size, lines)))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._servers):
+                tasks.start_soon(serve)
+        entries.sort(key=lambda entry: entry.first)
+        await anyio.to_thread.run_sync(enter)
         await self._tell(entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
