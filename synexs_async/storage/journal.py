@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -100,18 +100,20 @@ class Layout:
 
 
 class JournalWriter:
-    """Appends records behind a mark. It must be the only writer."""
+    """Appends records behind a mark. It must be the only writer.
 
-    def __init__(self, layout: Layout, mark: Mark) -> None:
+    `digest` is that of the bytes before the mark, in its file, where it is known.
+    """
+
+    def __init__(self, layout: Layout, mark: Mark, digest: Hash | None = None) -> None:
         self._layout = layout
         self._missions, self._offset = mark.missions, mark.offset
         self._batch_offset = mark.batch_offset
-        self._digest = hashlib.sha256()
+        digest = digest or digest_of_beginning(layout.file(mark.missions), mark.offset)
+        if digest is None:
+            raise ValueError(f"expected {mark.offset} bytes before mission {mark.missions}")
+        self._digest = digest.copy()
         self._descriptor: int | None = None
-        file = layout.file(mark.missions)
-        if mark.offset:
-            with file.open("rb") as content:
-                _digest_up_to(content, mark.offset, self._digest)
 
     @property
     def mark(self) -> Mark:
@@ -403,14 +405,22 @@ def journal_files(layout: Layout) -> Iterator[int]:
             yield first
 
 
-def digest_of_beginning(file: Path, size: int) -> str | None:
+def digest_of_beginning(file: Path, size: int) -> Hash | None:
     """Return the SHA-256 of a file's first `size` bytes, None where it has fewer."""
     digest = hashlib.sha256()
+    if size == 0:
+        return digest
     try:
         with file.open("rb") as content:
-            return digest.hexdigest() if _digest_up_to(content, size, digest) else None
+            while size:
+                chunk = content.read(min(size, _READ_SIZE))
+                if not chunk:
+                    return None
+                digest.update(chunk)
+                size -= len(chunk)
     except FileNotFoundError:
-        return None if size else digest.hexdigest()
+        return None
+    return digest
 
 
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
@@ -425,13 +435,3 @@ def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
 
 def _split(lines: Sequence[bytes], at: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
     return (lines, ()) if len(lines) <= at else (lines[:at], lines[at:])
-
-
-def _digest_up_to(content: BinaryIO, size: int, digest: Hash) -> bool:
-    while size:
-        chunk = content.read(min(size, _READ_SIZE))
-        if not chunk:
-            return False
-        digest.update(chunk)
-        size -= len(chunk)
-    return True
