@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property
@@ -337,13 +339,34 @@ def _finish_archiving(folder: RunFolder) -> Path | None:
         flush_folder(folder.path)
         for part in _PARTS:
             if os.path.lexists(folder.path / part):
-                (folder.path / part).rename(half / part)
+                try:
+                    (folder.path / part).rename(half / part)
+                except OSError as error:
+                    if error.errno not in (errno.EBUSY, errno.EXDEV):
+                        raise
+                    _put_back(folder, half)
+                    problem = (
+                        f"can't be moved to {half.parent} ({error.strerror}), as one of them is a "
+                        "mount of its own; choose another --output, or unmount it"
+                    )
+                    raise FolderError(folder.path / part, problem) from error
         flush_folder(half)
         flush_folder(folder.path)
         moved = half.with_name(half.name.removesuffix(_HALF_ARCHIVED))
         half.rename(moved)
         flush_folder(moved.parent)
     return moved
+
+
+def _put_back(folder: RunFolder, half: Path) -> None:
+    """Undo what was moved: no later start could move the rest either."""
+    for part in _PARTS:
+        if os.path.lexists(half / part):
+            (half / part).rename(folder.path / part)
+    flush_folder(folder.path)
+    half.rmdir()
+    with suppress(OSError):  # it holds other runs
+        half.parent.rmdir()
 
 
 def _halves(folder: RunFolder) -> Iterator[Path]:

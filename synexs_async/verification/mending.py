@@ -234,7 +234,7 @@ def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
 def _flush(run: RecordedRun) -> None:
     """Bring all that was written to disk."""
     folder = run.layout.folder
-    flush = GroupFlush(folder.path)
+    flush = GroupFlush(folder.path, folder.missions, folder.batches)
     try:
         files = [*folder.missions.iterdir(), *folder.batches.iterdir(), folder.ledger]
         existing = (file for file in files if file.is_file())
