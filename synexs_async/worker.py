@@ -1,8 +1,9 @@
 """The worker process: it simulates missions, writes them as batches, or checks those there.
 
-It speaks in frames over its standard input and output, and ends when its input does, so that no
-worker outlives the process that it works for, however that one ends. It is a program of its own
-rather than a child of `multiprocessing`, which would run a host's main module again.
+It speaks in frames over what it is given as standard input and output, and ends when its input
+does, so that no worker outlives the process that it works for, however that one ends. It is a
+program of its own rather than a child of `multiprocessing`, which would run a host's main module
+again.
 """
 
 from __future__ import annotations
@@ -54,10 +55,13 @@ def main() -> None:
     """Serve requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
     _end_with_parent()
-    requests = sys.stdin.buffer
+    requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     for stream in (requests, replies):
         _widen(stream)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a program that a mission starts must not read the requests
+    os.close(nothing)
     os.dup2(2, 1)  # a library that prints must not speak into the replies
     first = _read(requests)
     if first is None:

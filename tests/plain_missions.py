@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ def misbehave(ctx: Context[Choice], what: str) -> None:
         case "print":
             print("hello", flush=True)
             os.write(1, b"from below\n")
+        case "read":
+            assert b"" == subprocess.run(["cat"], capture_output=True, check=True).stdout
         case "object":
             ctx.message("walker", "judge", {"inner": [1, object()]})
         case "metric":

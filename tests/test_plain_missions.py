@@ -165,6 +165,13 @@ class TestMissionsThatMisbehave:
         assert "mission 13 wrote: hello\nfrom below" in text
         assert 20 == len(await records_of(tmp_path))
 
+    async def test_its_standard_input_is_empty(self, tmp_path: Path) -> None:
+        """A program that it starts finds nothing there, and so takes nothing of the run's own."""
+        parameters = {"at": 3, "what": "read"}
+        await run(config(tmp_path, 20, mission=TALLY, parameters=parameters, timeout=10.0))
+
+        assert 20 == len(await records_of(tmp_path))
+
     async def test_other_parameters_are_another_run(self, tmp_path: Path) -> None:
         """A folder goes on with the parameters that it began with."""
         await run(config(tmp_path, 5, mission=TALLY))
