@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ async def misbehave(ctx: Context[Choice]) -> None:
             sys.exit(3)
         case "hang":
             await anyio.sleep_forever()
+        case "cancelled":
+            other = asyncio.ensure_future(anyio.sleep_forever())
+            other.cancel()
+            await other
         case "encode":
             ctx.metric("number", -2)
         case "busy" | "busy once" | "busy twice":
