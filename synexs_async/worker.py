@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 
 from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import Raised, read_parts, simulate_parts
+from synexs_async.standard_streams import open_missing_streams
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
@@ -53,6 +54,7 @@ _READ_TOGETHER: Final = 8  # missions; before they are cut their rows may take 1
 
 def main() -> None:
     """Serve requests until there are no more."""
+    open_missing_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
     _end_with_parent()
     requests = os.fdopen(os.dup(0), "rb")

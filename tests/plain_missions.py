@@ -66,8 +66,6 @@ def misbehave(ctx: Context[Choice], what: str) -> None:
         case "print":
             print("hello", flush=True)
             os.write(1, b"from below\n")
-        case "read":
-            assert b"" == subprocess.run(["cat"], capture_output=True, check=True).stdout
         case "object":
             ctx.message("walker", "judge", {"inner": [1, object()]})
         case "metric":
@@ -85,6 +83,13 @@ def journal_only(ctx: Context[Any]) -> str:
     if ctx.index == ctx.parameters.at:
         misbehave(ctx, ctx.parameters.what)
     return ("success", "failure", "aborted")[ctx.index % 3]
+
+
+@mission()
+def reads(ctx: Context[Any]) -> str:
+    """Start a program that reads its standard input to the end."""
+    read = subprocess.run(["cat"], stdout=subprocess.PIPE, check=True).stdout
+    return "failure" if read else "success"
 
 
 @mission(version=4, parameters=Choice)

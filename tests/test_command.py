@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -294,6 +295,17 @@ class TestStopping:
             process.wait(timeout=60)
         assert process.returncode == 0
         assert data_set(undisturbed) == data_set(tmp_path)
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_it_needs_no_standard_stream(self, tmp_path: Path, quick: Path, closed: str) -> None:
+        """A supervisor may start it without any of them, and each of its workers has its own."""
+        arguments = shlex.join([sys.executable, "-m", "synexs_async", "--quick"])
+        shell = f"exec {arguments} --output {shlex.quote(str(tmp_path))} {closed}"
+        finished = subprocess.run(
+            ["sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (0, "") == (finished.returncode, finished.stderr)
+        assert data_set(quick) == data_set(tmp_path)
 
     def test_a_full_disk_fails_the_run_and_keeps_the_data(
         self, command: Command, tmp_path: Path, undisturbed: Path
