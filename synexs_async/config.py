@@ -70,7 +70,7 @@ class RunConfig:
     batch_size: int = _option(32, "missions a batch")
     sequence_length: int = _option(50, "rows a mission in a batch")
     checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
-    grace: float = _option(30.0, "seconds to finish what has begun when told to stop")
+    grace: float = _option(30.0, "seconds to write what is done when told to stop")
     mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
 from synexs_async import Context, Outcome, Record, mission
@@ -82,3 +84,11 @@ async def journal_only(ctx: Context[Any]) -> str:
     if ctx.index == ctx.parameters.at:
         await misbehave(ctx)
     return ("success", "failure", "aborted")[ctx.index % 3]
+
+
+@mission()
+async def stuck(ctx: Context[Any]) -> str:
+    """Wait for a thread that never ends."""
+    print("begun", flush=True)
+    await anyio.to_thread.run_sync(threading.Event().wait)
+    return "success"

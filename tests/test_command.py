@@ -191,7 +191,7 @@ class TestStopping:
             process.send_signal(number)
             out, err = process.communicate(timeout=60)
         assert (128 + number, "") == (process.returncode, err)
-        assert f"{number.name}: finishing what has begun" in out
+        assert f"{number.name}: writing what is done" in out
         go_on = f"python -m synexs_async --missions {MANY} --seed 21 --output {tmp_path}"
         assert f"nothing is lost; go on with: {go_on}" in out
 
@@ -222,6 +222,18 @@ class TestStopping:
         assert "gave up" in out
         assert command.run(*RUN, "--output", tmp_path).returncode == 0
         assert data_set(undisturbed) == data_set(tmp_path)
+
+    def test_a_third_signal_waits_for_nothing(self, command: Command, tmp_path: Path) -> None:
+        """Not even for a thread that never ends, which nothing can cancel."""
+        mission = f"{ROOT}/tests/async_missions.py:stuck"
+        with command.start("--mission", mission, "--output", tmp_path) as process:
+            wait_for_line(process, "begun")
+            process.send_signal(signal.SIGINT)
+            wait_for_line(process, "SIGINT")
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGHUP)
+            process.communicate(timeout=60)
+        assert 128 + signal.SIGINT == process.returncode
 
     def test_the_grace_period_ends(self, command: Command, tmp_path: Path) -> None:
         """Draining takes as long as `--grace` allows, and no longer."""
