@@ -55,7 +55,7 @@ _READ_TOGETHER: Final = 8  # missions; before they are cut their rows may take 1
 def main() -> None:
     """Serve requests until there are no more."""
     open_missing_streams()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
+    _leave_signals_to_parent()
     _end_with_parent()
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
@@ -90,6 +90,27 @@ def main() -> None:
                 gc.freeze()  # what is loaded by now stays: no need to go through it again and again
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
+
+
+def _leave_signals_to_parent() -> None:
+    """Do nothing at what asks all processes of a job to stop: who we work for decides when to.
+
+    Processes that missions start, forked ones too, are not to be deaf to it: so it is not ignored,
+    as they would inherit that.
+    """
+    earlier = {
+        number: signal.signal(number, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    for number in earlier:
+        signal.siginterrupt(number, False)
+
+    def restore() -> None:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+    os.register_at_fork(after_in_child=restore)
 
 
 def _end_with_parent() -> None:

@@ -273,6 +273,20 @@ class TestStopping:
         assert f"worker process {killed} was killed by signal 9; its work is given" in out
         assert data_set(undisturbed) == data_set(tmp_path)
 
+    def test_signals_are_not_for_workers(
+        self, command: Command, tmp_path: Path, undisturbed: Path
+    ) -> None:
+        """Who stops a job signals all of its processes; the run needs its workers to the end."""
+        options = ("--output", tmp_path, "--console-level", "DEBUG")
+        with command.start(*RUN, *options) as process:
+            wait_for_line(process, "batches written: ")
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(worker_of(process), number)
+            out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        assert "worker process" not in out
+        assert data_set(undisturbed) == data_set(tmp_path)
+
     def test_workers_end_with_the_run(self, command: Command, tmp_path: Path) -> None:
         """No worker outlives a run, not even one that was killed."""
         with command.start(*RUN, "--output", tmp_path) as process:

@@ -191,6 +191,12 @@ class TestMissionsThatMisbehave:
         assert "mission 13 wrote: hello\nfrom below" in text
         assert 20 == len(await records_of(tmp_path))
 
+    async def test_it_can_end_what_it_has_forked(self, tmp_path: Path) -> None:
+        """Signals to a worker come to nothing, but not those to processes that missions start."""
+        report = await run(config(tmp_path, 1, mission=f"{FILE}:forks", timeout=30.0))
+
+        assert 1 == report.outcomes.success_count
+
     async def test_its_standard_input_is_empty(self, tmp_path: Path) -> None:
         """A program that it starts finds nothing there, and so takes nothing of the run's own."""
         report = await run(config(tmp_path, 20, mission=f"{FILE}:reads", timeout=10.0))
