@@ -21,6 +21,7 @@ OnError = Literal["stop", "record"]
 
 MISSIONS_LIMIT: Final = 10**9  # files are numbered with nine digits
 SEED_LIMIT: Final = 2**64
+_ROWS_LIMIT: Final = 10**9
 _ADAPTIVE_INTERVALS: Final = ((100, 10), (1_000, 50), (10_000, 100))
 _LARGEST_INTERVAL: Final = 500
 _LONGEST_TIMEOUT: Final = 1e8  # seconds; what the system's timers take
@@ -87,8 +88,9 @@ class RunConfig:
             raise ConfigError("resume", self.resume, "True or False")
         self._whole("missions", 1, MISSIONS_LIMIT)
         self._whole("seed", 0, SEED_LIMIT - 1)
-        for name in ("batch_size", "sequence_length", "concurrency"):
-            self._whole(name, 1)
+        self._whole("batch_size", 1, MISSIONS_LIMIT)
+        self._whole("sequence_length", 1, _ROWS_LIMIT)
+        self._whole("concurrency", 1)
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)

@@ -413,8 +413,8 @@ BAD_INPUT = [
     (("--missions", "10.5"), "--missions: expected a whole number, not '10.5'"),
     (("--missions",), "--missions: expected one argument"),
     (("--workers", "0"), "--workers: expected a whole number, 1 or more, not 0"),
-    (("--batch-size", "0"), "--batch-size: expected a whole number, 1 or more, not 0"),
-    (("--sequence-length", "0"), "--sequence-length: expected a whole number, 1 or more"),
+    (("--batch-size", "0"), "--batch-size: expected a whole number, between 1"),
+    (("--sequence-length", "0"), "--sequence-length: expected a whole number, between 1"),
     (("--checkpoint-every", "0"), "--checkpoint-every: expected a whole number, 1 or more"),
     (("--seed", "-1"), "--seed: expected a whole number, between 0 and"),
     (("--grace", "-1"), "--grace: expected a number of seconds, 0 or more, not -1.0"),
@@ -458,6 +458,24 @@ BAD_FOLDERS = [
 
 class TestBadInput:
     """One clear line, exit code 2, and nothing on disk changed."""
+
+    @pytest.mark.parametrize("arguments", ["--quick --output", "tail", "verify"])
+    def test_a_current_folder_that_is_gone(self, tmp_path: Path, arguments: str) -> None:
+        """No path that is told from there means anything."""
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        shell = f"rmdir {gone} && exec {sys.executable} -m synexs_async {arguments} run"
+        finished = subprocess.run(
+            ["sh", "-c", shell],
+            cwd=gone,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        problem = "run: is in the current folder, which is gone; change to another"
+        expected = (2, f"synexs_async: error: {problem}\n")
+        assert expected == (finished.returncode, finished.stderr)
 
     @pytest.mark.parametrize(("arguments", "problem"), BAD_INPUT)
     def test_it_is_refused(
