@@ -21,6 +21,7 @@ OnError = Literal["stop", "record"]
 
 MISSIONS_LIMIT: Final = 10**9  # files are numbered with nine digits
 SEED_LIMIT: Final = 2**64
+_ROWS_LIMIT: Final = 10**9
 _ADAPTIVE_INTERVALS: Final = ((100, 10), (1_000, 50), (10_000, 100))
 _LARGEST_INTERVAL: Final = 500
 _LONGEST_TIMEOUT: Final = 1e8  # seconds; what the system's timers take
@@ -70,7 +71,7 @@ class RunConfig:
     batch_size: int = _option(32, "missions a batch")
     sequence_length: int = _option(50, "rows a mission in a batch")
     checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
-    grace: float = _option(30.0, "seconds to finish what has begun when told to stop")
+    grace: float = _option(30.0, "seconds to write what is done when told to stop")
     mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
@@ -89,8 +90,9 @@ class RunConfig:
             raise ConfigError("resume", self.resume, "True or False")
         self._whole("missions", 1, MISSIONS_LIMIT)
         self._whole("seed", 0, SEED_LIMIT - 1)
-        for name in ("batch_size", "sequence_length", "concurrency"):
-            self._whole(name, 1)
+        self._whole("batch_size", 1, MISSIONS_LIMIT)
+        self._whole("sequence_length", 1, _ROWS_LIMIT)
+        self._whole("concurrency", 1)
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)

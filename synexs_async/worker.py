@@ -1,8 +1,9 @@
 """The worker process: it simulates missions, writes them as batches, or checks those there.
 
-It speaks in frames over its standard input and output, and ends when its input does, so that no
-worker outlives the process that it works for, however that one ends. It is a program of its own
-rather than a child of `multiprocessing`, which would run a host's main module again.
+It speaks in frames over what it is given as standard input and output, and ends when its input
+does, so that no worker outlives the process that it works for, however that one ends. It is a
+program of its own rather than a child of `multiprocessing`, which would run a host's main module
+again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import BinaryIO, Final
 from synexs_async.errors import MissionError
 from synexs_async.missions.mission import Block
 from synexs_async.missions.simulation import Raised, as_text, read_parts, simulate_parts
+from synexs_async.standard_streams import open_missing_streams
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
@@ -53,12 +55,16 @@ _READ_TOGETHER: Final = 8  # missions; before they are cut their rows may take 1
 
 def main() -> None:
     """Serve requests until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
+    open_missing_streams()
+    _leave_signals_to_parent()
     _end_with_parent()
-    requests = sys.stdin.buffer
+    requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     for stream in (requests, replies):
         _widen(stream)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a program that a mission starts must not read the requests
+    os.close(nothing)
     os.dup2(2, 1)  # a library that prints must not speak into the replies
     first = _read(requests)
     if first is None:
@@ -85,6 +91,27 @@ def main() -> None:
                 gc.freeze()  # what is loaded by now stays: no need to go through it again and again
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
+
+
+def _leave_signals_to_parent() -> None:
+    """Do nothing at what asks all processes of a job to stop: who we work for decides when to.
+
+    Processes that missions start, forked ones too, are not to be deaf to it: so it is not ignored,
+    as they would inherit that.
+    """
+    earlier = {
+        number: signal.signal(number, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    for number in earlier:
+        signal.siginterrupt(number, False)
+
+    def restore() -> None:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+    os.register_at_fork(after_in_child=restore)
 
 
 def _end_with_parent() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
+import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -122,6 +125,32 @@ def odd(ctx: Context[Any]) -> str:
         ctx.step(7.0)
     ctx.metric("odd", ctx.index % 2 == 1)
     return "success"
+
+
+@mission()
+def reads(ctx: Context[Any]) -> str:
+    """Start a program that reads its standard input to the end."""
+    read = subprocess.run(["cat"], stdout=subprocess.PIPE, check=True).stdout
+    return "failure" if read else "success"
+
+
+def wait_for_ever(ready: Any) -> None:
+    """Say that it has begun, and wait."""
+    ready.set()
+    time.sleep(3600)
+
+
+@mission()
+def forks(ctx: Context[Any]) -> str:
+    """Start a process that is forked, and end it."""
+    forking = multiprocessing.get_context("fork")
+    ready = forking.Event()
+    process = forking.Process(target=wait_for_ever, args=(ready,))
+    process.start()
+    ready.wait()
+    process.terminate()
+    process.join()
+    return "success" if process.exitcode == -signal.SIGTERM else "failure"
 
 
 @mission(version=4, parameters=Choice)

@@ -321,6 +321,14 @@ async def test_the_host_is_left_as_it_was(tmp_path: Path) -> None:
     await run(RunConfig(missions=64, output=tmp_path, mission=Quick()))
 
 
+async def test_a_host_may_take_all_handlers_away(tmp_path: Path) -> None:
+    """What sets up its logging while a run goes on takes the run's own away, and nothing else."""
+    async with open_run(RunConfig(missions=64, output=tmp_path, mission=Quick())) as live:
+        logger.remove()
+
+    assert "completed" == live.report.status
+
+
 async def test_a_host_may_silence_the_run(tmp_path: Path) -> None:
     """Its handlers are told nothing, nor is the run's own file."""
     lines: list[str] = []

@@ -170,6 +170,7 @@ RAISED: Final = "mission 13 raised"
         (ASYNC.walk, "raise", f"{RAISED} ValueError: seven"),
         (ASYNC.walk, "sys.exit", f"{RAISED} SystemExit: 3"),
         (ASYNC.walk, "hang", f"{RAISED} TimeoutError: took longer than 0.5 s"),
+        (ASYNC.walk, "cancelled", f"{RAISED} asyncio.exceptions.CancelledError"),
         (ASYNC.walk, "encode", f"{RAISED} ValueError: made in"),
         (ASYNC.walk, "busy", f"{RAISED} .*Busy"),
     ],

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from conftest import Command
+from conftest import ROOT, Command
 from datasets import data_set, index_of, log_of
 from plain_missions import journal_only
 
@@ -204,6 +204,32 @@ class TestRuns:
 
         assert (0, "20\n") == (finished.returncode, finished.stdout), finished.stderr
 
+    def test_a_host_without_standard_error_runs_it(self, tmp_path: Path) -> None:
+        """What a mission writes there goes nowhere, and not among the worker's replies."""
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import os, anyio\n"
+            "from synexs_async import RunConfig, mission, run\n"
+            "@mission()\n"
+            "def loud(ctx):\n"
+            "    os.write(2, b'loud')\n"
+            "    return 'success'\n"
+            "if __name__ == '__main__':\n"
+            "    config = RunConfig(missions=20, output='run', mission=loud)\n"
+            "    print(anyio.run(run, config).missions)\n"
+        )
+        finished = subprocess.run(
+            ["sh", "-c", f"exec {sys.executable} {script} 2>&-"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (0, "20\n") == (finished.returncode, finished.stdout)
+
 
 DECLARED = """
 from plain_missions import Choice, journal_only
@@ -375,6 +401,18 @@ class TestMissionsThatMisbehave:
         assert "mission 13 writes to standard output" in text
         assert "mission 13 wrote: hello\nfrom below" in text
         assert 20 == len(await records_of(tmp_path))
+
+    async def test_it_can_end_what_it_has_forked(self, tmp_path: Path) -> None:
+        """Signals to a worker come to nothing, but not those to processes that missions start."""
+        report = await run(config(tmp_path, 1, mission=f"{FILE}:forks", timeout=30.0))
+
+        assert 1 == report.outcomes.success_count
+
+    async def test_its_standard_input_is_empty(self, tmp_path: Path) -> None:
+        """A program that it starts finds nothing there, and so takes nothing of the run's own."""
+        report = await run(config(tmp_path, 20, mission=f"{FILE}:reads", timeout=10.0))
+
+        assert 20 == report.outcomes.success_count
 
     async def test_other_parameters_are_another_run(self, tmp_path: Path) -> None:
         """A folder goes on with the parameters that it began with."""

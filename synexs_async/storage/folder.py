@@ -94,7 +94,11 @@ class RunFolder:
     models = _part("models")
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        try:
+            self.path = path.absolute()
+        except FileNotFoundError:
+            problem = "is in the current folder, which is gone; change to another"
+            raise FolderError(path, problem) from None
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
