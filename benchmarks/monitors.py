@@ -3,8 +3,8 @@
     python benchmarks/monitors.py [--pairs 30] [--seconds 2] [--beside KIND ...]
 
 Monitors are ten tails of the log, a watch in a terminal of its own, and a dashboard with five open
-pages, which are five clients of its events. With `--beside mission-tails` three tails print
-missions: all, the aborted ones, the hard ones.
+pages, which are five clients that ask what a page asks. With `--beside mission-tails` three tails
+print missions: all, the aborted ones, the hard ones.
 
 The real command runs, and the monitors are stopped (SIGSTOP) and go on (SIGCONT) in turns, so that
 what drifts on the machine falls on both: from run to run the rate differs by more than monitors
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import pty
 import re
@@ -65,6 +66,10 @@ _TAILS: Final[dict[str, list[list[str]]]] = {
     ],
 }
 _PAGES: Final = 5
+_SHOWN: Final[dict[str, dict[str, Any]]] = {  # on a run's page, and asked for when it has changed
+    "series": {},
+    "log": {"level": "INFO", "count": 150},
+}
 _ROWS, _COLUMNS = 40, 120
 _LIBC: Final = ctypes.CDLL(None)
 _ENDLESS: Final = 1_000_000_000
@@ -324,14 +329,22 @@ def _drain(terminal: int) -> None:
 
 
 def _look_at_page(address: str) -> None:
-    """Do what a page does: find the run once it is there, and listen to what is told of it."""
+    """Do what a run's page does, once there is one: listen, and ask for what has changed."""
     with httpx.Client(base_url=address, timeout=None) as client:
         try:
             while not (runs := client.get("api/runs").json()["runs"]):
                 time.sleep(_LOOK_SECONDS)
-            with client.stream("GET", f"api/runs/{runs[0]['id']}/events") as events:
-                for _ in events.iter_raw():
-                    pass
+            run = f"api/runs/{runs[0]['id']}"
+            client.get(f"{run}/missions")
+            seen: dict[str, Any] = {}
+            with client.stream("GET", f"{run}/events") as events:
+                for line in events.iter_lines():
+                    if line.startswith('data: {"run":'):
+                        news = json.loads(line.removeprefix("data: "))
+                        for part, parameters in _SHOWN.items():
+                            if news[part] != seen.get(part):
+                                client.get(f"{run}/{part}", params=parameters).raise_for_status()
+                        seen = news
         except httpx.HTTPError:
             pass  # the dashboard has ended
 

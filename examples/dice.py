@@ -41,6 +41,7 @@ def encode(record: Record) -> list[list[float]]:
 )
 def dice(ctx: Context[DiceParameters]) -> Outcome:
     """Throw until both dice show the same."""
+    ctx.metric("throws", 0)
     for number in range(1, ctx.parameters.throws + 1):
         left, right = ctx.rng.integers(1, ctx.parameters.sides, size=2, endpoint=True)
         ctx.step(Throw(left, right))

@@ -1,9 +1,9 @@
 """A web service that starts missions, tells of them and stops them, and answers all the while.
 
-pip install '.[dashboard]' -c constraints.txt
+pip install -e '.[dashboard]' -c constraints.txt
 python examples/web_service.py --root runs/service --port 8000
 
-curl -d '{"name": "seven", "missions": 1000000, "seed": 7}' localhost:8000/runs
+curl --json '{"name": "seven", "missions": 1000000, "seed": 7}' localhost:8000/runs
 curl localhost:8000/runs
 curl localhost:8000/runs/seven
 curl -N localhost:8000/runs/seven/events
@@ -14,6 +14,9 @@ and http://localhost:8000/dashboard/ shows them in a browser.
 A run's name is its folder under the root, and the folders are all that the service remembers: it
 may be stopped at any moment (Ctrl-C stops its runs in order), and a run that is asked for again
 goes on. What to run is the service's own choice, not the request's: a mission kind is code.
+
+It knows no users: whoever is on this machine may ask. A page of another site that one of them looks
+at meanwhile may not: a browser lets it send no JSON, and asks under the name of that site.
 
 Answers are made from memory. One task looks at the folders now and then: beside a run at full speed
 a thread that reads files waits for Python's lock at each of its system calls.
@@ -35,6 +38,8 @@ from anyio.abc import TaskGroup, TaskStatus
 from loguru import logger
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -54,6 +59,7 @@ from synexs_async import (
 from synexs_async.dashboard import Streams, dashboard_app
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+HOSTS = ("127.0.0.1", "localhost")
 SECONDS_FOR_SLOW_CLIENTS = 5
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -188,6 +194,8 @@ def make_app(runs: Runs) -> Starlette:
             tasks.cancel_scope.cancel()
 
     async def start(request: Request) -> Response:
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(415, "content-type: expected application/json")
         order = msgspec.json.decode(await request.body(), type=Order)
         begun = await request.state.tasks.start(runs.go_on, order)
         return Json(begun, 201, {"Location": f"/runs/{order.name}"})
@@ -222,6 +230,7 @@ def make_app(runs: Runs) -> Starlette:
             msgspec.DecodeError: refuse,
             UnicodeDecodeError: refuse,
         },
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
         lifespan=lifespan,
     )
 

@@ -31,7 +31,7 @@ from .missions.mission import (
 from .missions.plain import PlainMission
 from .missions.records import ErrorRecord, MissionRecord
 from .missions.rng import mission_uniforms
-from .missions.scenario import Scenario, default_scenario, load_scenario
+from .missions.scenario import Difficulty, Scenario, default_scenario, load_scenario
 from .missions.team import simulate_mission
 from .missions.team_block import TeamMission
 from .monitoring.log import LogLine, follow_log, last_log_lines
@@ -41,7 +41,7 @@ from .monitoring.state import RunState, find_runs, read_state
 from .report.writing import write_report
 from .runner import LiveRun, RecordStream, RunReport, open_run, run
 from .shuffle import ResumableShuffle
-from .storage.progress import Progress, read_progress
+from .storage.progress import OutcomeCounts, Progress, read_progress
 from .storage.records import read_journal
 from .storage.series import Sample, rates, read_series
 from .tasks.broadcast import EventStream
@@ -58,6 +58,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "Difference",
+    "Difficulty",
     "ErrorRecord",
     "Event",
     "EventStream",
@@ -77,6 +78,7 @@ __all__ = [
     "MissionRecord",
     "MissionRow",
     "Outcome",
+    "OutcomeCounts",
     "ParameterError",
     "PartCheck",
     "PlainMission",

@@ -15,6 +15,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from synexs_async.errors import ConfigError, RunFailed, UsageError
+from synexs_async.standard_streams import open_missing_streams
 
 COMMAND: Final = "python -m synexs_async"
 COMMANDS: Final = {
@@ -36,6 +37,7 @@ _NICENESS: Final = 19
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    open_missing_streams()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -21,6 +21,7 @@ OnError = Literal["stop", "record"]
 
 MISSIONS_LIMIT: Final = 10**9  # files are numbered with nine digits
 SEED_LIMIT: Final = 2**64
+_ROWS_LIMIT: Final = 10**9
 _ADAPTIVE_INTERVALS: Final = ((100, 10), (1_000, 50), (10_000, 100))
 _LARGEST_INTERVAL: Final = 500
 _LONGEST_TIMEOUT: Final = 1e8  # seconds; what the system's timers take
@@ -39,7 +40,27 @@ def available_cores() -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """What to run, where, and how; ConfigError on construction says what is wrong."""
+    """What to run, where, and how; ConfigError on construction says what is wrong.
+
+    Attributes:
+        missions: how many the run has in the end; a run may grow.
+        output: the run's folder.
+        seed: chooses the episodes, with the kind's parameters; from 0, below 2**64.
+        team_id: a label, outside the data set; made from the run's identity by default.
+        resume: go on with the run in the folder; else it is moved into `archive/` there.
+        workers: processes that write batches, and as many that simulate; cores - 1 by default.
+        batch_size: missions a batch.
+        sequence_length: rows a mission in a batch.
+        checkpoint_every: missions between checkpoints; by default the run chooses.
+        grace: seconds to write what is done when told to stop.
+        mission_files: "journal" with 10,000 missions a file, or "single" with one.
+        on_error: whether to "stop" when a mission's own code raises, or to "record" it and go on.
+        log_level: the least level in the log file.
+        concurrency: async missions at once.
+        timeout: seconds that a mission, or each try of an async one, may take; no limit by default.
+        mission: the kind to run, or what `load_mission` finds it by.
+        parameters: those of the kind; its own defaults where there are none.
+    """
 
     missions: int = _option(100, "missions that the run has in the end")
     output: Path | str = _option(Path("training_logs"), "the run's folder")
@@ -50,16 +71,16 @@ class RunConfig:
     batch_size: int = _option(32, "missions a batch")
     sequence_length: int = _option(50, "rows a mission in a batch")
     checkpoint_every: int | None = _option(None, "missions a checkpoint (default: adaptive)")
-    grace: float = _option(30.0, "seconds to finish what has begun when told to stop")
+    grace: float = _option(30.0, "seconds to write what is done when told to stop")
     mission_files: MissionFiles = _option("journal", "10,000 missions a file, or a single one")
     on_error: OnError = _option("stop", "when a mission's own code raises: stop, or record it")
     log_level: LogLevel = _option("DEBUG", "least level in the log file")
     concurrency: int = _option(100, "async missions at once")
-    timeout: float | None = _option(None, "seconds that a mission may take (default: no limit)")
-    mission: "Mission | str" = field(default="team")
-    """The mission kind to run, or what `load_mission` finds it by."""
-    parameters: Mapping[str, Any] | None = field(default=None)
-    """Parameters of the mission kind; its own defaults where there are none."""
+    timeout: float | None = _option(
+        None, "seconds a mission, or a try of an async one (default: no limit)"
+    )
+    mission: "Mission | str" = "team"
+    parameters: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str | os.PathLike):
@@ -69,8 +90,9 @@ class RunConfig:
             raise ConfigError("resume", self.resume, "True or False")
         self._whole("missions", 1, MISSIONS_LIMIT)
         self._whole("seed", 0, SEED_LIMIT - 1)
-        for name in ("batch_size", "sequence_length", "concurrency"):
-            self._whole(name, 1)
+        self._whole("batch_size", 1, MISSIONS_LIMIT)
+        self._whole("sequence_length", 1, _ROWS_LIMIT)
+        self._whole("concurrency", 1)
         for name in ("workers", "checkpoint_every"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)

@@ -218,7 +218,7 @@ class StreamingMissions(IterableDataset[MissionRow]):
             raise FolderError(
                 folder.path,
                 "holds a journal and no finished batch; start the run's command again, which goes "
-                "on with it and writes them",
+                "on with it and writes them, if its mission kind declares features",
             )
 
 
@@ -230,13 +230,17 @@ def _layout_of(folder: str | os.PathLike[str]) -> Layout:
 
 def _index_of(folder: RunFolder) -> BatchIndex | None:
     try:
-        return read_batch_index(folder.index)
+        index = read_batch_index(folder.index)
     except ValueError as error:
         name = shlex.quote(str(folder.path))
         raise FolderError(
             folder.path,
             f"{error}; write it again with `python -m synexs_async verify {name} --repair`",
         ) from error
+    if index is not None and not index.feature_names:
+        problem = "has no batches, as its mission kind declares no features"
+        raise FolderError(folder.path, f"{problem}; its records are in the journal (read_journal)")
+    return index
 
 
 def _complete_index(folder: RunFolder) -> BatchIndex:

@@ -88,16 +88,14 @@ class FolderInUse(FolderError):
 class IdentityMismatch(FolderError):
     """The folder holds another run: `differences` has (there, asked for) by field."""
 
-    def __init__(self, folder: Path, differences: Mapping[str, tuple[object, object]]) -> None:
+    def __init__(
+        self, folder: Path, differences: Mapping[str, tuple[object, object]], way_out: str
+    ) -> None:
         listed = "; ".join(
             f"{field} is {there!r} there, {asked!r} was asked for"
             for field, (there, asked) in differences.items()
         )
-        super().__init__(
-            folder,
-            f"holds another run: {listed}. Choose another --output, or add --no-resume to move "
-            "that run into its archive folder",
-        )
+        super().__init__(folder, f"holds another run: {listed}. {way_out}")
         self.differences = dict(differences)
 
 

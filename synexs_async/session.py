@@ -92,8 +92,9 @@ def prepare(config: RunConfig, mission: Mission, folder: RunFolder) -> Prepared:
         raise FolderError(Path(error.filename or folder.path), problem) from error
     settle(folder, run_file)
     repair(layout, recovery)
-    writer = JournalWriter(layout, recovery.checkpoint.mark)
-    return Prepared(mission, run_file, layout, recovery, writer, GroupFlush(folder.path), archived)
+    writer = JournalWriter(layout, recovery.checkpoint.mark, recovery.digest)
+    flush = GroupFlush(folder.path, folder.missions, folder.batches)
+    return Prepared(mission, run_file, layout, recovery, writer, flush, archived)
 
 
 class Session:

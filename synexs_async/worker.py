@@ -1,8 +1,9 @@
 """The worker process: it simulates missions, writes them as batches, or checks those there.
 
-It speaks in frames over its standard input and output, and ends when its input does, so that no
-worker outlives the process that it works for, however that one ends. It is a program of its own
-rather than a child of `multiprocessing`, which would run a host's main module again.
+It speaks in frames over what it is given as standard input and output, and ends when its input
+does, so that no worker outlives the process that it works for, however that one ends. It is a
+program of its own rather than a child of `multiprocessing`, which would run a host's main module
+again.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from typing import BinaryIO, Final
 
+from synexs_async.errors import MissionError
 from synexs_async.missions.mission import Block
-from synexs_async.missions.simulation import Raised, read_parts, simulate_parts
+from synexs_async.missions.simulation import Raised, as_text, read_parts, simulate_parts
+from synexs_async.standard_streams import open_missing_streams
 from synexs_async.storage.protocol import (
     HEADER_BYTES,
     BatchCheck,
@@ -46,16 +50,21 @@ _PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
 _PIPE_BYTES: Final = 1 << 20  # the most that Linux gives to any user
 _MOST_PRINTED: Final = 1000  # bytes a mission
 _SIMULATED_TOGETHER: Final = 32  # missions; a block of each would cost a tenth of a short mission
+_READ_TOGETHER: Final = 8  # missions; before they are cut their rows may take 100 MB each
 
 
 def main() -> None:
     """Serve requests until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever we work for decides when to stop
+    open_missing_streams()
+    _leave_signals_to_parent()
     _end_with_parent()
-    requests = sys.stdin.buffer
+    requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     for stream in (requests, replies):
         _widen(stream)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a program that a mission starts must not read the requests
+    os.close(nothing)
     os.dup2(2, 1)  # a library that prints must not speak into the replies
     first = _read(requests)
     if first is None:
@@ -75,13 +84,34 @@ def main() -> None:
                 name = None if error.filename is None else os.fsencode(error.filename)
                 reply = Refused(error.errno or 0, error.strerror or str(error), name)
             except Exception:
-                reply = Broken(traceback.format_exc())
+                reply = Broken(as_text(traceback.format_exc()))
             replies.write(frame(reply))
             replies.flush()
             if number == 0:
                 gc.freeze()  # what is loaded by now stays: no need to go through it again and again
     except OSError:
         os._exit(1)  # nobody is there to listen, and flushing at the exit would fail again
+
+
+def _leave_signals_to_parent() -> None:
+    """Do nothing at what asks all processes of a job to stop: who we work for decides when to.
+
+    Processes that missions start, forked ones too, are not to be deaf to it: so it is not ignored,
+    as they would inherit that.
+    """
+    earlier = {
+        number: signal.signal(number, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    for number in earlier:
+        signal.siginterrupt(number, False)
+
+    def restore() -> None:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+    os.register_at_fork(after_in_child=restore)
 
 
 def _end_with_parent() -> None:
@@ -122,6 +152,12 @@ class Simulator:
             sys.stdout.reconfigure(write_through=True, errors="backslashreplace")
         self._setup = setup
         self._mission = load_mission(setup.mission, setup.parameters)
+        name, version = self._mission.name, self._mission.version
+        if (name, version) != (setup.name, setup.version):
+            problem = (
+                f"expected {setup.name!r}, version {setup.version}, not {name!r}, version {version}"
+            )
+            raise MissionError(setup.mission, problem)
         self._together = self._mission.block_size
         if setup.timeout is None:
             self._together = max(self._together, _SIMULATED_TOGETHER)
@@ -129,8 +165,7 @@ class Simulator:
     def serve(self, request: Simulate | Read) -> Simulated:
         """Simulate missions, or read their lines again."""
         if isinstance(request, Read):
-            parts = read_parts(self._mission, request.first, request.lines)
-            return Simulated([self._pack(part) for part in parts])
+            return Simulated([*self._read(request)])
         packed: list[SimulatedBlock | Raised] = []
         printed = {}
         first, end = request.first, request.first + request.count
@@ -147,6 +182,11 @@ class Simulator:
                 printed[first] = text
             first += count
         return Simulated(packed, printed)
+
+    def _read(self, request: Read) -> Iterator[SimulatedBlock | Raised]:
+        for start in range(0, len(request.lines), _READ_TOGETHER):
+            lines = request.lines[start : start + _READ_TOGETHER]
+            yield from map(self._pack, read_parts(self._mission, request.first + start, lines))
 
     def _simulate(self, first: int, count: int) -> list[Block | Raised]:
         if self._setup.timeout is not None:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from synexs_async import Block, BlockMission, mission_identifiers
+from synexs_async.missions.mission import Place
 
 
 class AirMission(BlockMission):
@@ -68,3 +69,17 @@ class Quick(AirMission):
         """Make the block of these lines, without features."""
         block = super().read(first, lines)
         return replace(block, features=block.features[:, :, :0])
+
+
+class Grouped(Quick):
+    """The same in workers, counted by a field whose values are known beforehand."""
+
+    name = "grouped"
+    place: Place = "workers"
+    group_by = "status"
+    group_names = ("air", "water")
+
+    def read(self, first: int, lines: Sequence[bytes]) -> Block:
+        """Make the block of these lines, with the groups of their missions."""
+        block = super().read(first, lines)
+        return replace(block, groups=["air"] * len(block))

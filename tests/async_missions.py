@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
 from synexs_async import Context, Outcome, Record, mission
@@ -57,8 +61,14 @@ async def misbehave(ctx: Context[Choice]) -> None:
     match ctx.parameters.what:
         case "raise":
             raise ValueError("seven")
+        case "sys.exit":
+            sys.exit(3)
         case "hang":
             await anyio.sleep_forever()
+        case "cancelled":
+            other = asyncio.ensure_future(anyio.sleep_forever())
+            other.cancel()
+            await other
         case "encode":
             ctx.metric("number", -2)
         case "busy" | "busy once" | "busy twice":
@@ -74,3 +84,11 @@ async def journal_only(ctx: Context[Any]) -> str:
     if ctx.index == ctx.parameters.at:
         await misbehave(ctx)
     return ("success", "failure", "aborted")[ctx.index % 3]
+
+
+@mission()
+async def stuck(ctx: Context[Any]) -> str:
+    """Wait for a thread that never ends."""
+    print("begun", flush=True)
+    await anyio.to_thread.run_sync(threading.Event().wait)
+    return "success"

@@ -39,11 +39,11 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 
 @pytest.fixture(autouse=True)
 def quiet_loguru() -> Iterator[None]:
-    """Keep log lines out of the tests' own output, and see that no handler is left behind."""
+    """Keep log lines out of the tests' own output, and leave no handler behind."""
     logger.remove()
-    handler = logger.add(lambda _: None, level=0)
+    logger.add(lambda _: None, level=0)
     yield
-    logger.remove(handler)
+    logger.remove()
 
 
 @pytest.fixture(autouse=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
+import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from synexs_async import Context, Outcome, Record, mission
 
@@ -84,9 +88,80 @@ def journal_only(ctx: Context[Any]) -> str:
     return ("success", "failure", "aborted")[ctx.index % 3]
 
 
+@dataclass(frozen=True)
+class Inner:
+    """Parameters within parameters."""
+
+    x: int = 1
+    y: int = 1
+
+
+class Settings(Struct, frozen=True):
+    """Parameters of every sort that is not the same in JSON."""
+
+    names: frozenset[str] = frozenset("abcdefgh")
+    table: dict[int, float] = {}
+    inner: Inner = Inner()
+    rate: float = field(name="lambda", default=2)
+    limit: float | None = None
+
+
+@mission(parameters=Settings)
+def tells_its_settings(ctx: Context[Settings]) -> str:
+    """Record the parameters as they are in a worker."""
+    ctx.step(repr(sorted(ctx.parameters.names)))
+    ctx.step(repr([ctx.parameters.table, ctx.parameters.inner, ctx.parameters.rate]))
+    return "success"
+
+
+@mission(
+    metrics=["odd"],
+    features=["value"],
+    encode=lambda record: [[value] for value in record.steps],
+)
+def odd(ctx: Context[Any]) -> str:
+    """Take a step in every other mission."""
+    if ctx.index % 2:
+        ctx.step(7.0)
+    ctx.metric("odd", ctx.index % 2 == 1)
+    return "success"
+
+
+@mission()
+def reads(ctx: Context[Any]) -> str:
+    """Start a program that reads its standard input to the end."""
+    read = subprocess.run(["cat"], stdout=subprocess.PIPE, check=True).stdout
+    return "failure" if read else "success"
+
+
+def wait_for_ever(ready: Any) -> None:
+    """Say that it has begun, and wait."""
+    ready.set()
+    time.sleep(3600)
+
+
+@mission()
+def forks(ctx: Context[Any]) -> str:
+    """Start a process that is forked, and end it."""
+    forking = multiprocessing.get_context("fork")
+    ready = forking.Event()
+    process = forking.Process(target=wait_for_ever, args=(ready,))
+    process.start()
+    ready.wait()
+    process.terminate()
+    process.join()
+    return "success" if process.exitcode == -signal.SIGTERM else "failure"
+
+
 @mission(version=4, parameters=Choice)
 def returns_nothing(ctx: Context[Any]) -> Any:
     """Give back what is no outcome."""
+
+
+@mission()
+def names_a_file(ctx: Context[Any]) -> str:
+    """Raise with words that are no text, as names of files need not be."""
+    raise ValueError(os.fsdecode(b"\xff"))
 
 
 def bare(ctx: Context[Any]) -> str:

@@ -26,7 +26,6 @@ from builders import (
 from datasets import everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader, Dataset
 
 from synexs_async import Block
 from synexs_async.missions.failed import read_block
@@ -43,8 +42,6 @@ from synexs_async.storage.protocol import (
     frame,
     payload_length,
 )
-
-LABELS = ("success", "failure", "aborted")
 
 
 def load(layout: Layout, number: int) -> dict[str, Any]:
@@ -166,36 +163,6 @@ class TestContent:
         content = load(layout, 3)
         assert (content["batch_id"], content["batch_size"], content["first_mission"]) == (3, 3, 12)
         assert list(missions(12, 15).ids) == [e["mission_id"] for e in content["metadata"]]
-
-    def test_a_dataset_over_the_files_can_be_trained_on(self, tmp_path: Path) -> None:
-        """Twenty plain lines of torch.utils.data read all missions in order."""
-
-        class Missions(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-            """Every mission of a folder's batches."""
-
-            def __init__(self, folder: Path) -> None:
-                files = sorted(folder.glob("batch_*.pt"))
-                self.batches = [torch.load(file, weights_only=True, mmap=True) for file in files]
-                self.places = [
-                    (batch, row) for batch in self.batches for row in range(batch["batch_size"])
-                ]
-
-            def __len__(self) -> int:
-                return len(self.places)
-
-            def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-                batch, row = self.places[index]
-                return batch["features"][row], batch["labels"][row]
-
-        layout = layout_in(tmp_path)
-        write(layout, missions(0, 18))
-
-        loaded = list(DataLoader(Missions(layout.folder.batches), batch_size=7))
-
-        assert [(7, 50, 24), (7, 50, 24), (4, 50, 24)] == [tuple(x.shape) for x, _ in loaded]
-        assert missions(0, 18).labels.tolist() == torch.cat([y for _, y in loaded]).tolist()
-        values = torch.cat([x for x, _ in loaded])[:, :4].numpy()
-        assert missions(0, 18).features[:, :4].tobytes() == values.tobytes()
 
 
 class TestBytes:

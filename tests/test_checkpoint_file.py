@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from synexs_async.storage.files import temporary_files
+from synexs_async.storage.files import GroupFlush, temporary_files
+from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.journal import Mark
 
 counts = st.integers(0, 10**9)
@@ -187,6 +189,28 @@ class TestCheckpoint:
         assert [] == list(temporary_files(tmp_path))
 
 
+class TestFlush:
+    """What a checkpoint speaks of is on disk before it."""
+
+    def test_each_file_system_of_a_run_is_flushed(self, tmp_path: Path) -> None:
+        """A part of a run may be a mount of its own, or a link to another disk."""
+        elsewhere = Path("/dev/shm")
+        if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("no two file systems here")
+        folder = RunFolder(tmp_path)
+        folder.missions.mkdir()
+        folder.batches.symlink_to(elsewhere)
+        before = open_folders()
+
+        flush = GroupFlush(folder.path, folder.missions, folder.batches)
+        try:
+            assert Counter([folder.path, elsewhere]) == open_folders() - before
+            flush.flush([], [])
+        finally:
+            flush.close()
+        assert before == open_folders()
+
+
 class TestStatistics:
     """Running totals."""
 
@@ -239,3 +263,9 @@ def read_or_refuse(path: Path, refused: Checkpoint) -> Checkpoint | None:
         return read_checkpoint(path)
     except ValueError:
         return refused
+
+
+def open_folders() -> Counter[Path]:
+    """Return the folders that this process has a descriptor of, on Linux."""
+    descriptors = Path("/proc/self/fd").iterdir()
+    return Counter(path.resolve() for path in descriptors if path.is_dir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -190,7 +191,7 @@ class TestStopping:
             process.send_signal(number)
             out, err = process.communicate(timeout=60)
         assert (128 + number, "") == (process.returncode, err)
-        assert f"{number.name}: finishing what has begun" in out
+        assert f"{number.name}: writing what is done" in out
         go_on = f"python -m synexs_async --missions {MANY} --seed 21 --output {tmp_path}"
         assert f"nothing is lost; go on with: {go_on}" in out
 
@@ -221,6 +222,18 @@ class TestStopping:
         assert "gave up" in out
         assert command.run(*RUN, "--output", tmp_path).returncode == 0
         assert data_set(undisturbed) == data_set(tmp_path)
+
+    def test_a_third_signal_waits_for_nothing(self, command: Command, tmp_path: Path) -> None:
+        """Not even for a thread that never ends, which nothing can cancel."""
+        mission = f"{ROOT}/tests/async_missions.py:stuck"
+        with command.start("--mission", mission, "--output", tmp_path) as process:
+            wait_for_line(process, "begun")
+            process.send_signal(signal.SIGINT)
+            wait_for_line(process, "SIGINT")
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGHUP)
+            process.communicate(timeout=60)
+        assert 128 + signal.SIGINT == process.returncode
 
     def test_the_grace_period_ends(self, command: Command, tmp_path: Path) -> None:
         """Draining takes as long as `--grace` allows, and no longer."""
@@ -260,6 +273,20 @@ class TestStopping:
         assert f"worker process {killed} was killed by signal 9; its work is given" in out
         assert data_set(undisturbed) == data_set(tmp_path)
 
+    def test_signals_are_not_for_workers(
+        self, command: Command, tmp_path: Path, undisturbed: Path
+    ) -> None:
+        """Who stops a job signals all of its processes; the run needs its workers to the end."""
+        options = ("--output", tmp_path, "--console-level", "DEBUG")
+        with command.start(*RUN, *options) as process:
+            wait_for_line(process, "batches written: ")
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(worker_of(process), number)
+            out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        assert "worker process" not in out
+        assert data_set(undisturbed) == data_set(tmp_path)
+
     def test_workers_end_with_the_run(self, command: Command, tmp_path: Path) -> None:
         """No worker outlives a run, not even one that was killed."""
         with command.start(*RUN, "--output", tmp_path) as process:
@@ -294,6 +321,17 @@ class TestStopping:
             process.wait(timeout=60)
         assert process.returncode == 0
         assert data_set(undisturbed) == data_set(tmp_path)
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_it_needs_no_standard_stream(self, tmp_path: Path, quick: Path, closed: str) -> None:
+        """A supervisor may start it without any of them, and each of its workers has its own."""
+        arguments = shlex.join([sys.executable, "-m", "synexs_async", "--quick"])
+        shell = f"exec {arguments} --output {shlex.quote(str(tmp_path))} {closed}"
+        finished = subprocess.run(
+            ["sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (0, "") == (finished.returncode, finished.stderr)
+        assert data_set(quick) == data_set(tmp_path)
 
     def test_a_full_disk_fails_the_run_and_keeps_the_data(
         self, command: Command, tmp_path: Path, undisturbed: Path
@@ -375,8 +413,8 @@ BAD_INPUT = [
     (("--missions", "10.5"), "--missions: expected a whole number, not '10.5'"),
     (("--missions",), "--missions: expected one argument"),
     (("--workers", "0"), "--workers: expected a whole number, 1 or more, not 0"),
-    (("--batch-size", "0"), "--batch-size: expected a whole number, 1 or more, not 0"),
-    (("--sequence-length", "0"), "--sequence-length: expected a whole number, 1 or more"),
+    (("--batch-size", "0"), "--batch-size: expected a whole number, between 1"),
+    (("--sequence-length", "0"), "--sequence-length: expected a whole number, between 1"),
     (("--checkpoint-every", "0"), "--checkpoint-every: expected a whole number, 1 or more"),
     (("--seed", "-1"), "--seed: expected a whole number, between 0 and"),
     (("--grace", "-1"), "--grace: expected a number of seconds, 0 or more, not -1.0"),
@@ -420,6 +458,24 @@ BAD_FOLDERS = [
 
 class TestBadInput:
     """One clear line, exit code 2, and nothing on disk changed."""
+
+    @pytest.mark.parametrize("arguments", ["--quick --output", "tail", "verify"])
+    def test_a_current_folder_that_is_gone(self, tmp_path: Path, arguments: str) -> None:
+        """No path that is told from there means anything."""
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        shell = f"rmdir {gone} && exec {sys.executable} -m synexs_async {arguments} run"
+        finished = subprocess.run(
+            ["sh", "-c", shell],
+            cwd=gone,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        problem = "run: is in the current folder, which is gone; change to another"
+        expected = (2, f"synexs_async: error: {problem}\n")
+        assert expected == (finished.returncode, finished.stderr)
 
     @pytest.mark.parametrize(("arguments", "problem"), BAD_INPUT)
     def test_it_is_refused(
@@ -511,7 +567,8 @@ class TestHelp:
         from synexs_async.config import OPTIONS
 
         for option in OPTIONS:
-            assert option.name.replace("_", "-") in text
+            name = option.name.replace("_", "-")
+            assert f"  --no-{name}" in text if name == "resume" else f"  --{name} " in text
         assert "examples:" in text
         assert "exit codes:" in text
 

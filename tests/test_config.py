@@ -28,9 +28,11 @@ WHOLE = "a whole number, "
         ("seed", -1, f"{WHOLE}between 0 and {2**64 - 1:,}"),
         ("seed", 2**64, f"{WHOLE}between 0 and {2**64 - 1:,}"),
         ("seed", 0.5, f"{WHOLE}between 0 and {2**64 - 1:,}"),
-        ("batch_size", 0, f"{WHOLE}1 or more"),
-        ("batch_size", 3.2, f"{WHOLE}1 or more"),
-        ("sequence_length", 0, f"{WHOLE}1 or more"),
+        ("batch_size", 0, f"{WHOLE}between 1 and 1,000,000,000"),
+        ("batch_size", 3.2, f"{WHOLE}between 1 and 1,000,000,000"),
+        ("batch_size", 10**20, f"{WHOLE}between 1 and 1,000,000,000"),
+        ("sequence_length", 0, f"{WHOLE}between 1 and 1,000,000,000"),
+        ("sequence_length", 10**20, f"{WHOLE}between 1 and 1,000,000,000"),
         ("workers", 0, f"{WHOLE}1 or more"),
         ("workers", -1, f"{WHOLE}1 or more"),
         ("workers", "all", f"{WHOLE}1 or more"),
@@ -82,7 +84,9 @@ def test_a_value_of_a_wrong_type_is_refused(option: str, value: Any) -> None:
         ("seed", 0),
         ("seed", 2**64 - 1),
         ("batch_size", 1),
+        ("batch_size", 10**9),
         ("sequence_length", 1),
+        ("sequence_length", 10**9),
         ("workers", 1),
         ("checkpoint_every", 1),
         ("grace", 0),
@@ -192,12 +196,12 @@ class TestIdentity:
     def test_it_holds_the_mission_kind_and_its_scenario(self) -> None:
         """Another scenario is another run, and so is another version of the mission."""
         scenario = default_scenario()
-        harder = Scenario(scenario.easy, scenario.medium, scenario.hard, scenario.hard)
+        swapped = Scenario(scenario.hard, scenario.medium, scenario.easy, scenario.honeypot)
 
-        identity = identity_of(RunConfig(), TeamMission(harder))
+        identity = identity_of(RunConfig(), TeamMission(swapped))
 
         assert ("team", 1) == (identity.mission, identity.mission_version)
-        assert msgspec.json.decode(msgspec.json.encode(harder)) == identity.parameters
+        assert msgspec.json.decode(msgspec.json.encode(swapped)) == identity.parameters
         assert identity != identity_of(RunConfig(), TeamMission())
 
     def test_it_is_the_same_when_it_was_written_and_read(self) -> None:

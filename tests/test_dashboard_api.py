@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -136,6 +136,9 @@ def spoil_some(root: Path) -> RunFolder:
     """Let files of runs be what they should not; return the run with pipes."""
     make_run(root / "odd", timestamp="soon")
     pipe = make_run(root / "pipe")
+    loop = make_run(root / "loop").progress
+    loop.unlink()
+    loop.symlink_to(loop)
     for path in (root / "whole" / "progress.json", pipe.progress, pipe.series):
         path.unlink()
     (root / "whole" / "progress.json").mkdir()
@@ -148,7 +151,7 @@ def spoil_some(root: Path) -> RunFolder:
 async def test_one_run_that_is_damaged_hides_no_other(
     client: httpx.AsyncClient, root: Path
 ) -> None:
-    """A folder or a pipe in the place of its progress file, or a run.json that is none."""
+    """A folder, pipe or circle in the place of its progress file, or a run.json that is none."""
     pipe = await anyio.to_thread.run_sync(spoil_some, root)
     with pipe.progress.open("r+b", buffering=0):  # nor does a writer that writes nothing
         runs = (await client.get("/api/runs")).json()["runs"]
@@ -175,6 +178,22 @@ async def test_what_can_t_be_read_is_told(client: httpx.AsyncClient, root: Path)
     assert (500, "can't be read: Not a directory") == (answer.status_code, answer.json()["error"])
 
 
+async def test_a_fault_of_its_own_is_told_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON, like any other problem; what it was is left to the server's log."""
+
+    def fail(folder: Path) -> None:
+        raise ValueError(folder)
+
+    monkeypatch.setattr("synexs_async.dashboard.api.read_series", fail)
+    transport = httpx.ASGITransport(app=dashboard_app(root), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+        answer = await client.get("/api/runs/whole/series")
+    assert (500, "the dashboard failed; its server's log says why") == (
+        answer.status_code,
+        answer.json()["error"],
+    )
+
+
 async def test_the_series_is_given_in_columns(client: httpx.AsyncClient) -> None:
     """Each of the same length, with the rate since the sample before."""
     series = (await client.get("/api/runs/whole/series")).json()
@@ -193,6 +212,155 @@ async def test_the_log_s_end_is_given_by_level(
     lines = (await client.get(f"/api/runs/whole/log?level={level}")).json()["lines"]
     assert expected == [line["level"] for line in lines]
     assert all("Traceback" in line["message"] for line in lines if line["level"] == "ERROR")
+
+
+class TestLog:
+    """A log that grows while pages show it."""
+
+    @pytest.fixture(autouse=True)
+    def looks_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Look at the run whenever somebody asks."""
+        monkeypatch.setattr("synexs_async.dashboard.runs.FRESH", 0.0)
+        monkeypatch.setattr("synexs_async.dashboard.runs._REST", 0)
+
+    @pytest.fixture
+    def log(self, root: Path) -> Path:
+        """Give the log of a run, which has two lines of level INFO and up."""
+        return root / "whole" / "logs" / "training_20260131_235900.log"
+
+    async def test_it_is_not_read_again(self, client: httpx.AsyncClient, log: Path) -> None:
+        """Where lines of a level are few among many, only what is new is looked through."""
+        log = await anyio.to_thread.run_sync(self.go_on, log, "one")
+        before = await self.messages(client)
+        older = log.with_name("training_20260131_235900.log")
+        older.write_bytes(older.read_bytes().replace(b"starting", b"changed "))
+        write(log, "two")
+        assert [*before, "two"] == await self.messages(client)
+        assert before[0].startswith("starting")
+
+    @pytest.mark.parametrize("how", ["go_on", "rotate", "copy_and_cut_off"])
+    async def test_it_is_followed(self, client: httpx.AsyncClient, log: Path, how: str) -> None:
+        """To the file of another session, and through rotation, each line once and in order."""
+        write(log, "one")
+        before = await self.messages(client)
+        assert "one" == before[-1]
+        log = await anyio.to_thread.run_sync(getattr(self, how), log, "two")
+        assert [*before, "two"] == await self.messages(client)
+        write(log, "three")
+        assert [*before, "two", "three"] == await self.messages(client)
+
+    @staticmethod
+    def go_on(log: Path, message: str) -> Path:
+        """Begin another session."""
+        return write(log.with_name("training_20260201_000000.log"), message)
+
+    @staticmethod
+    def rotate(log: Path, message: str) -> Path:
+        """Rename it, and begin it anew."""
+        log.rename(f"{log}.1")
+        return write(log, message)
+
+    @staticmethod
+    def copy_and_cut_off(log: Path, message: str) -> Path:
+        """Write to it, copy it, and begin it anew."""
+        write(log, message)
+        shutil.copy(log, f"{log}.1")
+        os.truncate(log, 0)
+        return log
+
+    async def test_a_traceback_joins_its_message(
+        self, client: httpx.AsyncClient, log: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Which is shown as soon as it is there."""
+        monkeypatch.setattr("synexs_async.monitoring.log._SETTLED", 60.0)
+        await self.messages(client)
+        write(log, "one", "ERROR")
+        assert "one" == (await self.messages(client))[-1]
+        with log.open("a", encoding="utf-8") as file:
+            file.write("Traceback (most recent)\n")
+        assert "one\nTraceback (most recent)" == (await self.messages(client))[-1]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+    async def test_a_run_that_is_gone_leaves_no_file_open(
+        self, client: httpx.AsyncClient, log: Path
+    ) -> None:
+        """What is deleted takes no space."""
+
+        def opened() -> list[str]:
+            links = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+            return [name for name in links if name.startswith(str(log))]
+
+        await self.messages(client)
+        shutil.rmtree(log.parent.parent)
+        assert [f"{log} (deleted)"] == await anyio.to_thread.run_sync(opened)
+        assert 404 == (await client.get("/api/runs/whole")).status_code
+        assert [] == await anyio.to_thread.run_sync(opened)
+
+    @pytest.mark.parametrize("become", [lambda logs: logs.rename(logs.parent / "x"), shutil.rmtree])
+    async def test_another_run_has_its_own(
+        self, client: httpx.AsyncClient, log: Path, become: Callable[[Path], Any]
+    ) -> None:
+        """Nothing is left of the one that was there before it, moved aside or removed."""
+        assert 2 == len(await self.messages(client))
+        become(log.parent)
+        log.parent.mkdir()
+        write(log, "another")
+        assert ["another"] == await self.messages(client)
+
+    async def test_a_look_back_has_an_end(
+        self, client: httpx.AsyncClient, log: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A log that is too long is not searched to its beginning, which the answer tells."""
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(["2026-02-01 00:00:00.000 | DEBUG    | wrote batch 1\n"] * 2000)
+        with monkeypatch.context() as hurried:
+            hurried.setattr("synexs_async.monitoring.log_end._LONGEST_LOOK", 0.0)
+            assert {"lines": [], "more": True} == await self.shown(client)
+        write(log, "one")
+        shown = await self.shown(client)
+        assert (["one"], True) == ([line["message"] for line in shown["lines"]], shown["more"])
+
+    async def test_it_says_whether_there_is_more(self, client: httpx.AsyncClient) -> None:
+        """Of three lines two are asked for, or all."""
+        for count, more in ((2, True), (3, False)):
+            answer = await client.get(f"/api/runs/whole/log?count={count}")
+            assert more == answer.json()["more"]
+
+    async def test_a_crowd_leaves_the_host_its_threads(
+        self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many ask for however much of it."""
+        monkeypatch.setattr("synexs_async.dashboard.runs.FRESH", 60.0)
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        taken = [0]
+
+        async def look_on() -> None:
+            while True:
+                taken.append(limiter.borrowed_tokens)
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as lookers:
+            lookers.start_soon(look_on)
+            async with anyio.create_task_group() as tasks:
+                for count in range(1, 51):
+                    tasks.start_soon(client.get, f"/api/runs/whole/log?count={count}")
+            lookers.cancel_scope.cancel()
+        assert max(taken) <= 2  # one that finds the runs, one that looks at this one
+
+    async def messages(self, client: httpx.AsyncClient) -> list[str]:
+        """Return what its lines of level INFO and up say."""
+        return [line["message"] for line in (await self.shown(client))["lines"]]
+
+    async def shown(self, client: httpx.AsyncClient) -> Any:
+        """Ask for its lines of level INFO and up."""
+        return (await client.get("/api/runs/whole/log?level=INFO&count=500")).json()
+
+
+def write(log: Path, message: str, level: str = "INFO") -> Path:
+    """Write a line, as a run does."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"2026-02-01 00:00:00.000 | {level:<8} | {message}\n")
+    return log
 
 
 async def test_missions_are_found_and_shown(client: httpx.AsyncClient, root: Path) -> None:
@@ -663,6 +831,7 @@ async def test_streams_are_not_without_number(root: Path) -> None:
                 tasks.start_soon(listener.listen, app)
                 await listener.take()
             async with client_of(app) as client:
+                assert 503 == (await client.head("/api/events")).status_code  # as a page asks why
                 answer = await client.get("/api/events")
                 assert 503 == answer.status_code
                 assert "10" == answer.headers["Retry-After"]

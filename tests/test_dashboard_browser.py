@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -247,8 +248,10 @@ async def test_missions_are_searched_and_shown_step_by_step(
         await expect(page.locator("h1")).to_have_text("Mission 18")
     async with opened(browser, f"{server.address}/#/run/going/mission/3") as page:
         await expect(page.locator(".timeline")).to_contain_text("seller decides:")
-        for part in ("Steps", "Metrics", "Result"):
-            await expect(page.get_by_role("region", name=part)).to_be_visible()
+        for part in ("Steps", "Steps as a table", "Metrics", "Result"):
+            await expect(page.get_by_role("region", name=part, exact=True)).to_be_visible()
+        await page.get_by_role("region", name="Steps as a table").focus()
+        await expect(page.locator(":focus")).to_contain_text("step")
 
 
 async def test_the_keyboard_is_enough(browser: Browser, server: Served) -> None:
@@ -337,9 +340,10 @@ async def answer_of(page: Page, path: str) -> Any:
     return await page.evaluate("path => fetch(path).then((answer) => answer.json())", path)
 
 
-def news_of(run: Any, **told: Any) -> dict[str, Any]:
+def news_of(detail: Any, **told: Any) -> dict[str, Any]:
     """Return what the stream of a run tells."""
-    return {"run": run, "series": "1", "log": "1", "identity": "1"} | told
+    news = {"run": detail["run"], "identity": detail["identity_digest"]}
+    return news | {"series": "1", "log": "1"} | told
 
 
 async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served) -> None:
@@ -368,8 +372,8 @@ async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served
 
     async with opened(browser, f"{address}/#/run/whole", prepare=take_the_stream) as page:
         await page.route("**/log?*", answer)
-        run = (await answer_of(page, "api/runs/whole"))["run"]
-        await tell(page, "run", news_of(run))
+        detail = await answer_of(page, "api/runs/whole")
+        await tell(page, "run", news_of(detail))
         await expect(page.locator(".log .text").last).to_have_text("149")
         await page.evaluate("""() => {
           window.added = 0;
@@ -377,7 +381,7 @@ async def test_rows_that_stay_are_left_in_place(browser: Browser, server: Served
             .observe(document.querySelector(".log ol"), { childList: true });
         }""")
         first = 1
-        await tell(page, "run", news_of(run, log="2"))
+        await tell(page, "run", news_of(detail, log="2"))
         await expect(page.locator(".log .text").last).to_have_text("150")
         assert 1 == await page.evaluate("added")
 
@@ -400,9 +404,9 @@ async def test_a_run_s_curves_are_asked_for_in_turn(browser: Browser, server: Se
     address = f"{server.address}/#/run/whole"
     async with opened(browser, address, prepare=take_the_stream, may_fail=True) as page:
         await page.route("**/series", hold)
-        run = (await answer_of(page, "api/runs/whole"))["run"]
+        detail = await answer_of(page, "api/runs/whole")
         for number in "123":
-            await tell(page, "run", news_of(run, series=number))
+            await tell(page, "run", news_of(detail, series=number))
         await (await next_question()).fulfill(json=series_of(2))
         await expect(page.locator("canvas").first).to_be_visible()
         question = await next_question()
@@ -450,14 +454,15 @@ async def test_a_search_that_fails_loses_nothing(browser: Browser, server: Serve
         await expect(page.locator(":focus")).to_have_text("97")
         newer = page.get_by_role("button", name="Show newer ones")
         await expect(newer).to_be_hidden()
-        run = (await answer_of(page, "api/runs/whole"))["run"]
-        run["progress"]["mission_current"] += 1
-        run["progress"]["stats"]["success_count"] += 1
-        await tell(page, "run", news_of(run))
+        detail = await answer_of(page, "api/runs/whole")
+        progress = detail["run"]["progress"]
+        progress["mission_current"] += 1
+        progress["stats"]["success_count"] += 1
+        await tell(page, "run", news_of(detail))
         await expect(newer).to_be_hidden()
-        run["progress"]["mission_current"] += 1
-        run["progress"]["stats"]["failure_count"] += 1
-        await tell(page, "run", news_of(run))
+        progress["mission_current"] += 1
+        progress["stats"]["failure_count"] += 1
+        await tell(page, "run", news_of(detail))
         await expect(newer).to_be_visible()
 
 
@@ -469,15 +474,107 @@ async def test_a_page_follows_its_folder_to_another_run(browser: Browser, server
         stats = detail["run"]["progress"]["stats"]
         detail["run"]["progress"]["groups"] = {"all": stats, "none": stats}
         for _ in range(3):
-            await tell(page, "run", news_of(detail["run"]))
+            await tell(page, "run", news_of(detail))
         groups = page.locator("section", has_text="Outcomes by").locator(":is(tbody, tfoot) th")
         assert ["all", "none", "all"] == await groups.all_inner_texts()
         detail["run"]["seed"] = detail["identity"]["seed"] = seed
+        detail["identity_digest"] = "2"
         await page.route("**/api/runs/whole", lambda route: route.fulfill(body=json.dumps(detail)))
-        await tell(page, "run", news_of(detail["run"], identity="2"))
+        await tell(page, "run", news_of(detail))
         await expect(page.locator(".facts-line")).to_contain_text(f"seed {seed}")
         await page.get_by_text("What its data set is").click()
         await expect(page.locator("pre")).to_contain_text(f'"seed": {seed},')
+
+
+async def test_a_page_that_was_not_looked_at_shows_one_run(
+    browser: Browser, server: Served
+) -> None:
+    """Where another run took the folder before the first news came, all is shown of that one."""
+    async with opened(browser, f"{server.address}/#/run/whole", prepare=take_the_stream) as page:
+        detail = await answer_of(page, "api/runs/whole")
+        detail["run"]["seed"], detail["identity_digest"] = 12345, "2"
+        await page.route("**/api/runs/whole", lambda route: route.fulfill(json=detail))
+        await tell(page, "run", news_of(detail))
+        await expect(page.locator(".facts-line")).to_contain_text("seed 12345")
+
+
+async def test_a_group_stays_as_it_was_chosen(browser: Browser, server: Served) -> None:
+    """By the address, also where the run tells of it late; then by who looks at it."""
+    detail: dict[str, Any] = {}
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/api/runs/whole", answer)
+
+    async def answer(route: Route) -> None:
+        detail.update(await (await route.fetch()).json())
+        await route.fulfill(json=detail | {"run": told({})})
+
+    def told(groups: dict[str, Any]) -> dict[str, Any]:
+        run: dict[str, Any] = detail["run"]
+        return run | {"progress": run["progress"] | {"groups": groups}}
+
+    address = f"{server.address}/#/run/whole?group=hard"
+    async with opened(browser, address, prepare=prepare) as page:
+        groups = detail["run"]["progress"]["groups"]
+        cells = page.locator(".missions tbody td:nth-child(3)")
+        await expect(cells).to_have_count(20)
+        await expect(cells.first).to_be_hidden()
+        async with page.expect_response(re.compile("group=hard")):
+            await tell(page, "run", news_of(detail, run=told(groups)))
+        await expect(cells.first).to_be_visible()
+        assert {"hard"} == set(await cells.all_inner_texts())
+        group = page.get_by_role("combobox", name="Difficulty", exact=True)
+        await expect(group).to_have_value("hard")
+        await group.select_option("any")
+        await expect(cells).to_have_count(20)
+        more = groups | {"harder": groups["hard"]}
+        await tell(page, "run", news_of(detail, run=told(more)))
+        await expect(group.get_by_role("option")).to_have_count(6)
+        await expect(group).to_have_value("")
+
+
+async def test_what_is_refused_is_not_asked_again(browser: Browser, server: Served) -> None:
+    """Until it has changed; why is told."""
+    asked = 0
+
+    async def refuse(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await route.fulfill(status=404, json={"error": f"it is wrong, {asked}"})
+
+    async def prepare(page: Page) -> None:
+        await take_the_stream(page)
+        await page.route("**/log?*", refuse)
+
+    address = f"{server.address}/#/run/whole"
+    async with opened(browser, address, prepare=prepare, may_fail=True) as page:
+        log = page.get_by_role("region", name="Log", exact=True)
+        detail = await answer_of(page, "api/runs/whole")
+        await tell(page, "run", news_of(detail))
+        await expect(log).to_contain_text("it is wrong, 1")
+        await page.clock.run_for(20_000)
+        await answer_of(page, "api/runs")  # which goes out behind whatever it asks
+        assert 1 == asked
+        await tell(page, "run", news_of(detail, log="2"))
+        await expect(log).to_contain_text("it is wrong, 2")
+
+
+async def test_a_page_too_many_is_told_so(browser: Browser, server: Served) -> None:
+    """And is fed when another one was closed."""
+
+    async def prepare(page: Page) -> None:
+        await page.clock.install()
+        await page.route("**/events", lambda route: route.fulfill(status=503))
+
+    async with opened(browser, f"{server.address}/", prepare=prepare, may_fail=True) as page:
+        link = page.locator("#link")
+        await expect(link).to_have_text("Reconnecting…")
+        await page.clock.run_for(1500)
+        await expect(link).to_have_text("Too many pages are open")
+        await page.unroute("**/events")
+        await page.clock.run_for(5000)
+        await expect(link).to_have_text("Live")
 
 
 async def test_failures_are_told_as_what_they_are(browser: Browser, server: Served) -> None:

@@ -74,16 +74,17 @@ def test_who_never_gets_to_the_point_is_dropped(root: Path) -> None:
     """Who says nothing, who stops in the middle, and who does so after a whole request."""
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with impatient(root) as port, ExitStack() as opened:
-        silent, half, second = (
-            opened.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
-            for _ in range(3)
-        )
-        half.sendall(request[:8])
-        second.sendall(request)
+
+        def sent(data: bytes) -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            connection.sendall(data)
+            return opened.enter_context(connection)
+
+        second = sent(request)
         with second.makefile("rb") as answer:
             assert b'{"status":"ok"}\n' in iter(answer.readline, b"")
         second.sendall(request[:1])
-        for connection in (silent, half, second):
+        for connection in (second, sent(b""), sent(request[:8])):
             assert b"" == connection.recv(65536)
 
 
@@ -149,6 +150,7 @@ def test_it_ends_promptly_while_pages_are_open(root: Path, number: signal.Signal
     ("arguments", "problem"),
     [
         (["nowhere"], "nowhere: is no folder; give one with runs in it, or a run's own"),
+        (["n" * 300], "can't be read: File name too long"),
         ([".", "--port", "70000"], "--port: expected a number from 0 to 65535, not 70000"),
         ([".", "--host", "0.0.0.0"], "add --token TOKEN, a text that only you know"),
         ([".", "--host", "no host"], "--host: expected a name or an address of this machine"),

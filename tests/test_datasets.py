@@ -23,6 +23,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 import torch
+from air import Quick
 from builders import (
     BATCH_SIZE,
     Work,
@@ -52,11 +53,13 @@ from synexs_async import (
     open_run,
     read_journal,
     read_progress,
+    run,
     verify_run,
 )
 from synexs_async.config import MissionFiles
 from synexs_async.datasets import Split
 from synexs_async.missions.statistics import Statistics
+from synexs_async.missions.team_features import FEATURE_NAMES
 from synexs_async.storage.checkpoint import Checkpoint
 from synexs_async.storage.folder import MISSIONS_PER_FILE, RunFile, settle
 from synexs_async.storage.journal import Mark
@@ -95,7 +98,7 @@ def indexed(missions: int, batch_size: int = BATCH_SIZE) -> Iterator[Path]:
         index = {
             "missions": missions,
             "batch_size": batch_size,
-            "feature_names": [],
+            "feature_names": FEATURE_NAMES,
             "label_names": [],
             "batches": [{"rows": count} for count in rows],
         }
@@ -585,6 +588,13 @@ class TestRefusals:
         for read in (MissionDataset, lambda path: list(StreamingMissions(path))):
             with pytest.raises(FolderError, match=r"training_index.json can't be read.*--repair"):
                 read(own_folder)
+
+    @pytest.mark.parametrize("kind", [MissionDataset, StreamingMissions])
+    def test_a_kind_without_features(self, tmp_path: Path, kind: Callable[[Path], Any]) -> None:
+        """Nothing writes batches of it; who wants them is told why there are none."""
+        anyio.run(run, RunConfig(missions=40, output=tmp_path, mission=Quick()))
+        with pytest.raises(FolderError, match="no batches, as its mission kind declares no feat"):
+            list(kind(tmp_path))
 
     def test_an_index_that_lists_too_little(self, own_folder: Path) -> None:
         """An index without some of the batches is not taken at its word."""

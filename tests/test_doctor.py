@@ -15,6 +15,7 @@ from synexs_async.cli import main
 
 MISSIONS = """
 import os, random, signal, subprocess, time
+import anyio.lowlevel
 import numpy as np
 from synexs_async import Outcome, mission
 
@@ -85,6 +86,20 @@ def exits_the_second_time(ctx):
     STATE["calls"] += 1
     if STATE["calls"] > 6:
         os._exit(0)
+    return "success"
+
+@mission()
+async def shares(ctx):
+    STATE["index"] = ctx.index
+    await anyio.lowlevel.checkpoint()
+    ctx.step(STATE["index"])
+    return "success"
+
+@mission()
+async def shares_nothing(ctx):
+    await anyio.lowlevel.checkpoint()
+    if ctx.index == 1:
+        raise SystemExit("enough")
     return "success"
 
 @mission(features=["x"], encode=lambda record: [float(time.perf_counter_ns() % 997)])
@@ -159,9 +174,11 @@ def doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> Doctor:
     return examine
 
 
-@pytest.mark.parametrize("source", ["team", "plain.py:sound", "blocks.py:Blocks"])
+@pytest.mark.parametrize(
+    "source", ["team", "plain.py:sound", "plain.py:shares_nothing", "blocks.py:Blocks"]
+)
 def test_a_pure_mission_is_reproducible(doctor: Doctor, source: str) -> None:
-    """Built in, a plain function or blocks: a pure one passes, by the same command."""
+    """Built in, a plain or async function, or blocks: a pure one passes, by the same command."""
     code, out, err = doctor(source, "--seed", 2**64 - 1)
     assert 0 == code, err
     assert ": reproducible\n" in out
@@ -184,6 +201,7 @@ def test_a_mission_that_draws_from_global_generators_needs_their_seeding(
     [
         ("clock", "mission 0, once more, steps[0].read: "),
         ("state", "mission 0, once more, steps[0]: 1, then 5\n"),
+        ("shares", "mission 0, side by side, steps[0]: 0, then 3\n"),
         ("order_of_a_set", "mission 0, in a fresh process, PYTHONHASHSEED=1, steps[0][0]: "),
         (
             "raises_the_second_time",

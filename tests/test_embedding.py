@@ -27,7 +27,6 @@ from loguru import logger
 
 from synexs_async import (
     Block,
-    ConfigError,
     ErrorRecord,
     Finished,
     FolderInUse,
@@ -562,6 +561,14 @@ async def test_the_host_is_left_as_it_was(tmp_path: Path) -> None:
     await run(RunConfig(missions=64, output=tmp_path, mission=Quick()))
 
 
+async def test_a_host_may_take_all_handlers_away(tmp_path: Path) -> None:
+    """What sets up its logging while a run goes on takes the run's own away, and nothing else."""
+    async with open_run(RunConfig(missions=64, output=tmp_path, mission=Quick())) as live:
+        logger.remove()
+
+    assert "completed" == live.report.status
+
+
 async def test_a_host_may_silence_the_run(tmp_path: Path) -> None:
     """Its handlers are told nothing, nor is the run's own file."""
     lines: list[str] = []
@@ -648,12 +655,6 @@ async def test_blocking_calls_on_the_loop_are_found(tmp_path: Path) -> None:
     await run(RunConfig(missions=10, output=tmp_path, mission=Quick()))
     with pytest.raises(BlockingError):
         read_progress(tmp_path)
-
-
-def test_a_bad_option_is_told_at_once() -> None:
-    """A configuration that can't be run can't be made."""
-    with pytest.raises(ConfigError, match="batch_size: expected a whole number, 1 or more, not 0"):
-        RunConfig(batch_size=0)
 
 
 async def test_another_run_in_the_folder_is_refused(undisturbed: Path) -> None:

@@ -61,6 +61,14 @@ class Service:
         answer = self._client.request(method, path, json=body or None)
         return answer.status_code, answer.json()
 
+    def send(self, headers: dict[str, str], order: bytes) -> int:
+        """Order a run with headers of one's own, and return the answer's status."""
+        return self._client.post("/runs", content=order, headers=headers).status_code
+
+    def status(self, path: str, host: str) -> int:
+        """Return the status of an answer to who knows the service by this name."""
+        return self._client.get(path, headers={"Host": host}).status_code
+
     def page(self, path: str) -> str:
         """Return a page for a browser."""
         return self._client.get(path, follow_redirects=True).raise_for_status().text
@@ -174,8 +182,19 @@ def see_what_is_refused(service: Service) -> None:
         assert status == answer
         assert content["error"].startswith(reason)
         assert "\n" not in content["error"]
+    see_that_no_other_site_is_let_in(service)
     for method, path in (("GET", "/runs/two"), ("DELETE", "/runs/two"), ("GET", "/two")):
         assert 404 == service.ask(method, path)[0]
+
+
+def see_that_no_other_site_is_let_in(service: Service) -> None:
+    """See that a page of another site, in the user's browser, can neither start a run nor look."""
+    for content_type in ("text/plain;charset=UTF-8", "application/x-www-form-urlencoded", ""):
+        status = service.send({"Content-Type": content_type}, b'{"name": "two", "missions": 1}')
+        assert 415 == status
+    for path in ("/runs", "/runs/one", "/dashboard/api/runs"):
+        assert 400 == service.status(path, host="evil.example")
+        assert 200 == service.status(path, host="localhost:8000")
 
 
 def test_several_runs_with_a_deadline_go_on_next_time(tmp_path: Path) -> None:

@@ -292,6 +292,15 @@ def test_a_kind_holds_all_that_was_seen(values: list[Any], expected: str) -> Non
         assert expected == kind.type
 
 
+def test_a_record_of_many_keys_has_as_many_columns(tmp_path: Path) -> None:
+    """A key of a record is a column, however many there are."""
+    record = {"mission_id": "0", "mission_number": 0, "status": "x"}
+    record |= {f"value {number}": number for number in range(MOST_FIELDS)}
+    run_in(tmp_path / "run", [msgspec.json.encode(record) + b"\n"])
+    export(tmp_path / "run", tmp_path / "out")
+    assert [record] == pq.read_table(tmp_path / "out" / "missions-000000.parquet").to_pylist()
+
+
 def test_the_command_exports(command: Command, run: Path, tmp_path: Path) -> None:
     """Into a folder beside the run's, once; the second call says that all is there."""
     with nothing_changes(run):
@@ -301,6 +310,20 @@ def test_the_command_exports(command: Command, run: Path, tmp_path: Path) -> Non
             said = f"{run}-parquet: complete, 100 missions in 1 file, {state}\n"
             assert said == finished.stdout
     assert MISSIONS == pq.read_table(f"{run}-parquet/missions-000000.parquet").num_rows
+
+
+@pytest.mark.parametrize("part", ["missions", "missions/mission_000000000.jsonl"])
+def test_a_journal_that_can_t_be_read_is_told_in_a_line(
+    command: Command, tmp_path: Path, part: str
+) -> None:
+    """A file where a folder should be, or a folder in the place of a file."""
+    run = run_in(tmp_path / "run", lines_of([1])).folder.path
+    moved = (run / part).rename(tmp_path / "moved")
+    (run / part).write_text("", "utf-8") if moved.is_dir() else (run / part).mkdir()
+    finished = command.run("export", run, "--format", "parquet")
+    assert 1 == finished.returncode, finished.stderr
+    assert 1 == finished.stderr.count("\n")
+    assert str(run / "missions") in finished.stderr
 
 
 def test_without_the_extra_the_command_says_what_to_install(run: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from conftest import Command
 from datasets import everything
 from gymnasium import spaces
 
+from synexs_async.cli import main
 from synexs_async.errors import FolderError, UsageError
 from synexs_async.export.minari import export_minari
 from synexs_async.export.source import open_source
@@ -134,9 +136,9 @@ def stacked(space: spaces.Space[Any], values: list[Any]) -> Any:
     return np.array(values, space.dtype)
 
 
-def export(run: Path, folder: Path) -> Exported:
+def export(run: Path, folder: Path, mission: str | None = None) -> Exported:
     """Export it."""
-    return export_minari(open_source(run), folder, lambda missions: None)
+    return export_minari(open_source(run), folder, lambda missions: None, mission)
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Composite-v0", "Local-v0"])
@@ -239,8 +241,39 @@ def test_what_minari_can_t_hold_is_refused(
     """With what to do about it; no folder is made."""
     run_of(tmp_path / "run", name, parameters)
     with pytest.raises(UsageError, match=problem):
-        export(tmp_path / "run", tmp_path / "out")
+        export(tmp_path / "run", tmp_path / "out", f"gym:{name}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("CartPole-v1", {"max_episode_steps": 9}), ("pay:Load-v0", {})]
+)
+def test_a_folder_s_word_alone_runs_no_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    make: dict[str, Any],
+) -> None:
+    """An environment that may be anybody's is built where the command names it."""
+    (tmp_path / "pay.py").write_text(
+        "import gymnasium\n"
+        "entry = 'gymnasium.envs.classic_control.cartpole:CartPoleEnv'\n"
+        "gymnasium.register('Load-v0', entry, max_episode_steps=9)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run_of(tmp_path / "run", name, {"record_steps": True, "make": make})
+    sys.modules.pop("pay", None)
+    gymnasium.registry.pop("Load-v0", None)
+    command = ["export", str(tmp_path / "run"), "--format", "minari"]
+
+    assert 2 == main(command)
+    assert f"--mission gym:{name}" in capsys.readouterr().err
+    assert "pay" not in sys.modules
+    assert not (tmp_path / "run-minari").exists()
+
+    assert 0 == main([*command, "--mission", f"gym:{name}"])
+    assert minari.MinariDataset(tmp_path / "run-minari").total_episodes == EPISODES - 1
 
 
 def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:

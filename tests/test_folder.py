@@ -409,6 +409,40 @@ class TestArchive:
         assert (RUN, None) == claim(tmp_path)
         assert old == everything(archive)
 
+    @pytest.mark.parametrize("moved", [0, 2])
+    def test_a_part_that_is_a_mount_is_refused_by_name(self, tmp_path: Path, moved: int) -> None:
+        """It can't be moved aside; the run stays whole, also where an archiving had begun."""
+        if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+            pytest.skip("no mounts of one's own here")
+        fill(tmp_path)
+        before = everything(tmp_path)
+        if moved:
+            half = tmp_path / "archive" / "20260131_235959.partial"
+            half.mkdir(parents=True)
+            for part in PARTS[:moved]:
+                (tmp_path / part).rename(half / part)
+        program = (
+            "import sys; from test_folder import *\n"
+            "try: claim(Path(sys.argv[1]), resume=False)\n"
+            "except FolderError as error: print(error)\n"
+        )
+        here = Path(__file__).parent
+        search = os.pathsep.join([str(here), str(here.parent)])
+        shell = 'mount --bind "$0/batches" "$0/batches" && exec "$1" -c "$2" "$0"'
+        command = ["unshare", "--mount", "sh", "-c", shell, str(tmp_path), sys.executable, program]
+
+        told = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": search},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert "" == told.stderr
+        assert f"{tmp_path / 'batches'}: can't be moved to {tmp_path / 'archive'} (" in told.stdout
+        assert before == everything(tmp_path)
+
 
 def fresh(path: Path) -> bool:
     """Whether a folder holds a run that has not begun."""

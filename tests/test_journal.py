@@ -35,6 +35,7 @@ from synexs_async.storage.journal import (
     Mark,
     cut,
     digest_file,
+    digest_of_beginning,
     measure,
     offset_of,
     read_lines,
@@ -166,6 +167,15 @@ class TestWriting:
             assert last is not None
             assert expected == ([*entries, last], everything(other.folder.path))
             assert mark_at(other, COUNT) == mark
+
+    def test_what_recovery_has_read_is_not_read_again(self, tmp_path: Path) -> None:
+        """The file that a run goes on with may be large."""
+        layout = layout_in(tmp_path)
+        mark = marks_of(layout, [BLOCK])[COUNT]
+        digest = digest_of_beginning(layout.file(COUNT), mark.offset)
+        layout.file(COUNT).unlink()
+
+        assert mark == JournalWriter(layout, mark, digest).mark
 
     def test_no_record_is_left_out_or_written_twice(self, tmp_path: Path) -> None:
         """A block that does not follow on the last one is refused, and nothing is written."""

@@ -168,7 +168,9 @@ RAISED: Final = "mission 13 raised"
         (PLAIN.walk, "shape", RAISED),
         (PLAIN.walk, "nan", RAISED),
         (ASYNC.walk, "raise", f"{RAISED} ValueError: seven"),
+        (ASYNC.walk, "sys.exit", f"{RAISED} SystemExit: 3"),
         (ASYNC.walk, "hang", f"{RAISED} TimeoutError: took longer than 0.5 s"),
+        (ASYNC.walk, "cancelled", f"{RAISED} asyncio.exceptions.CancelledError"),
         (ASYNC.walk, "encode", f"{RAISED} ValueError: made in"),
         (ASYNC.walk, "busy", f"{RAISED} .*Busy"),
     ],
@@ -192,13 +194,18 @@ async def test_a_mission_that_misbehaves_stops_the_run(
     ("mission", "what", "expected"),
     [
         (PLAIN.journal_only, "os._exit", "ProcessEnded"),
+        (PLAIN.journal_only, "hang", "TimeoutError"),
+        (ASYNC.journal_only, "sys.exit", "SystemExit"),
         (ASYNC.journal_only, "hang", "TimeoutError"),
     ],
 )
 async def test_the_run_goes_on_where_errors_are_recorded(
     tmp_path: Path, mission: str, what: str, expected: str
 ) -> None:
-    """Even behind a mission that ended its process, or never ends; those around are committed."""
+    """Even behind a mission that ended its process, or never ends; it can be verified and mended.
+
+    An error record stands: nobody waits for the mission again.
+    """
     parameters = {"at": 13, "what": what}
     options: dict[str, Any] = {"timeout": 0.5, "on_error": "record"}
     report = await run(
@@ -208,6 +215,14 @@ async def test_the_run_goes_on_where_errors_are_recorded(
     error = (await records_of(tmp_path))[13]
     assert isinstance(error, ErrorRecord)
     assert (expected, 1, 40) == (error.error, report.outcomes.error_count, report.missions)
+
+    verification = await verify_run(tmp_path, mission=mission, sample=100)
+    assert (True, 39) == (verification.holds, verification.simulated)
+    journal = tmp_path / "missions" / "mission_000000000.jsonl"
+    before = journal.read_bytes()
+    journal.write_bytes(before.replace(b'"timestamp":0.0', b'"timestamp":1.0', 1))
+    assert (await verify_run(tmp_path, mission=mission, repair=True)).holds
+    assert before == journal.read_bytes()
 
 
 @pytest.mark.parametrize("member", [name for name in dir(Mission) if not name.startswith("_")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -747,6 +748,21 @@ class TestLeftOvers:
         assert [] == recovery.warnings
         with nothing_changes(layout.folder.path):
             repair(layout, recovery)
+
+    def test_looking_for_them_takes_no_memory_for_each_file(self, layout: Layout) -> None:
+        """A large run has millions of batches."""
+        count = 2000
+        for number in range(count):
+            layout.folder.batch_file(number).touch()
+
+        tracemalloc.start()
+        try:
+            repair(layout, examine(layout, TOTAL))
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert most < count * 100
 
     def test_repairing_twice_is_like_repairing_once(self, layout: Layout) -> None:
         """A start that is killed while it clears away is made good by the next one."""

@@ -69,6 +69,19 @@ def hostile(ctx: Context[NoParameters]) -> Outcome:
     return Outcome(OUTCOMES[ctx.index % 3], result={"tier": name})  # type: ignore[arg-type]
 
 
+@mission(group_by="result.")
+def nameless(ctx: Context[NoParameters]) -> Outcome:
+    """Give empty names."""
+    ctx.metric("", ctx.index)
+    return Outcome("success", result={"": "some"})
+
+
+@mission(group_by="result")
+def every_other_named(ctx: Context[NoParameters]) -> Outcome:
+    """Be of a group that is called as all of them are, or of none."""
+    return Outcome("success", result="All missions" if ctx.index % 2 else None)
+
+
 @mission()
 def always_raises(ctx: Context[NoParameters]) -> Outcome:
     """Never end."""
@@ -295,9 +308,9 @@ class TestFigures:
         lines[30] = lines[30].replace(b'"mission_number":30', b'"mission_number":45')
         file.write_bytes(b"".join(lines[:-1]) + lines[-1][:-9])
         told = report_of(tmp_path / "run")
-        assert (46, 3) == (told["sample"]["missions"], told["sample"]["damaged_lines"])
+        assert (46, 2) == (told["sample"]["missions"], told["sample"]["damaged_lines"])
         assert told["outcomes"]["all"]["missions"] == 50
-        assert "3 damaged lines of the journal were skipped" in page_of(tmp_path / "run").text
+        assert "2 damaged lines of the journal were skipped" in page_of(tmp_path / "run").text
 
     def test_a_run_that_goes_on_is_reported_as_far_as_it_told(self, tmp_path: Path) -> None:
         """What the journal holds beyond that, torn or not, is left for a later report."""
@@ -331,6 +344,21 @@ class TestFigures:
         parts = Counter(record.mission_number // 200 for record in sample)
         assert set(range(10)) == set(parts)
         assert max(parts.values()) <= 40
+
+    @pytest.mark.parametrize(("told", "sampled"), [(1000, 200), (1000, 999), (2000, 1999)])
+    def test_of_a_run_that_goes_on_what_it_told_is_sampled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: int, sampled: int
+    ) -> None:
+        """Evenly, though its journal is ahead of that, and ends in the middle of a line."""
+        monkeypatch.setattr(sampling, "_MISSIONS", sampled)
+        monkeypatch.setattr(sampling, "_CHUNKS", sampled // 20)
+        layout = written_run(tmp_path / "run", 2000)
+        with layout.folder.journal_file(0).open("ab") as file:
+            file.write(b'{"mission_id":"')
+        sample = sampling.JournalSample(layout, told, json_record)
+        parts = Counter(record.mission_number * 10 // told for record in sample)
+        assert [0.1] * 10 == pytest.approx([parts[part] / sampled for part in range(10)], rel=0.2)
+        assert 0 == sample.damaged
 
     def test_records_that_are_large_are_read_in_part(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -471,6 +499,20 @@ class TestPage:
         assert set(HOSTILE) == set(told["outcomes"]["groups"])
         assert {} == told["expected_outcomes"]
         assert [0.25] == [of["confidence"] for of in told["confidence"]["bins"]]
+
+    def test_names_may_be_empty(self, tmp_path: Path) -> None:
+        """A metric without a name, and a field of groups that has none."""
+        written_run(tmp_path / "run", 5, nameless)
+        assert "" in report_of(tmp_path / "run")["distributions"]
+        assert 'How missions ended, by ""' in page_of(tmp_path / "run").text
+
+    def test_a_group_may_be_called_as_all_of_them_are(self, tmp_path: Path) -> None:
+        """It stands beside them."""
+        written_run(tmp_path / "run", 50, every_other_named)
+        report_of(tmp_path / "run")
+        words = page_of(tmp_path / "run").text
+        assert "All missions 50 missions" in words
+        assert "All missions 25 missions" in words
 
     def test_what_chance_can_t_explain_is_said_in_words(self, tmp_path: Path) -> None:
         """An outcome that always should have come, and one that never should."""

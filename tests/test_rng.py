@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synexs_async.config import SEED_LIMIT
-from synexs_async.missions.rng import mission_uniforms, philox_words
+from synexs_async.missions.rng import mission_uniforms, philox_at
 
 seeds = st.integers(0, SEED_LIMIT - 1)
 indices = st.integers(0, 10**9) | st.integers(0, 2**200)
@@ -33,6 +35,11 @@ KNOWN_ANSWERS = {
         "a528f45403e61d95 38c72dbd566e9788 a5a1610e72fd18b5 57bd43b5e52b7fe6",
     ),
 }
+
+
+def philox_words(key: int, first: int, blocks: int) -> Any:
+    """Return the output for consecutive counter values, from `first` on."""
+    return philox_at(key, first).random_raw(4 * blocks)
 
 
 def number(words: str) -> int:

@@ -122,6 +122,17 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
     assert "lost" == read_state(tmp_path).status
 
 
+@pytest.mark.parametrize("pid", [2**31, 2**63, 0, -1])
+def test_a_number_that_no_process_has(tmp_path: Path, pid: int) -> None:
+    """Such a run is lost, and hides no other one."""
+    for name in ("odd", "whole"):
+        make_run(tmp_path / name, status="running", timestamp=timestamp())
+    tell(tmp_path / "odd", pid=pid)
+    assert {"odd": "lost", "whole": "running"} == {
+        state.name: state.status for state in find_runs(tmp_path)
+    }
+
+
 def test_a_run_that_tells_nothing_yet_is_waiting(tmp_path: Path) -> None:
     """It has an identity, and no progress."""
     make_run(tmp_path)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from synexs_async import ScenarioError, default_scenario, load_scenario
+from synexs_async import Scenario, ScenarioError, TeamMission, default_scenario, load_scenario
 from synexs_async.missions.scenario import default_scenario_text, parse_scenario
 
 TEXT = default_scenario_text()
@@ -232,3 +233,30 @@ def test_a_folder_is_no_scenario(tmp_path: Path) -> None:
         load_scenario(tmp_path)
 
     assert f"{tmp_path}: can't be read: Is a directory" == str(caught.value)
+
+
+def made(**easy: Any) -> Scenario:
+    """Return a scenario as a program makes one, its easy difficulty changed."""
+    scenario = default_scenario()
+    changed = msgspec.structs.replace(scenario.easy, **easy)
+    return msgspec.structs.replace(scenario, easy=changed)
+
+
+@pytest.mark.parametrize(
+    "easy", [{"share": 0.3}, {"share": "0.2"}, {"risk_level": (3.0, 4.0)}, {"defenses": ("",)}]
+)
+def test_a_scenario_that_a_program_made_is_checked(easy: dict[str, Any]) -> None:
+    """What could not be read again from run.json is refused before anything is simulated."""
+    with pytest.raises(ScenarioError, match=r"^scenario: "):
+        TeamMission(made(**easy))
+
+
+def test_whole_numbers_in_a_program_s_scenario_are_those_of_a_file() -> None:
+    """The missions of `risk_level=(0, 1)` are the ones that run.json leads to."""
+    mission = TeamMission(made(risk_level=(0, 1)))
+    read_again = TeamMission.with_parameters(
+        msgspec.json.decode(msgspec.json.encode(mission.parameters()))
+    )
+
+    assert read_again.simulate(7, 0, 3).lines == mission.simulate(7, 0, 3).lines
+    assert b"[0.0,1.0]" in msgspec.json.encode(mission.parameters())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import SEED, identity_of_tests, new_layout, tell_that_it_is_complete
+from builders import SEED, begun_run, identity_of_tests, new_layout, tell_that_it_is_complete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -161,6 +162,18 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
         assert [] == find_missions(folder).missions
         with pytest.raises(FolderError, match="does not hold mission 0"):
             read_mission(folder, 0)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_or_a_pipe_holds_no_missions(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    """In the place of a journal file it is as one that is missing."""
+    folder = begun_run(tmp_path)
+    make(folder / "missions" / "mission_000000000.jsonl")
+    assert Found([], None, 0) == find_missions(folder)
+    with pytest.raises(FolderError, match="does not hold mission 0"):
+        read_mission(folder, 0)
 
 
 def test_a_kind_without_groups_can_t_be_searched_by_group() -> None:

@@ -40,6 +40,7 @@ from synexs_async import (
 )
 from synexs_async.cli import main
 from synexs_async.monitoring import following
+from synexs_async.monitoring.changes import Changes
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.journal import JournalWriter, Layout, Mark
 from synexs_async.storage.progress import OutcomeCounts, Progress, write_progress
@@ -218,6 +219,19 @@ class TestFollowing:
         assert ["one", trace[:-1], "two"] == [line.message for line in (first, *rest)]
         assert whole == texts([first, *rest])
 
+    async def test_a_folder_whose_name_is_no_text(self, tmp_path: Path) -> None:
+        """It is followed like any other, though the system's watcher can't be told of it."""
+        folder = await off_loop(begun_run, tmp_path / os.fsdecode(b"run\xff"))
+        (await off_loop(journal_of, folder, 3)).close()
+        log_file(folder, entry("here"))
+        await off_loop(tell, folder, "completed")
+        lines: list[LogLine] = []
+        records: list[dict[str, Any]] = []
+        with anyio.fail_after(PATIENCE):
+            await collect(follow_log(folder), lines)
+            await collect(follow_missions(folder, start=0), records)
+        assert (["here"], 3) == ([line.message for line in lines], len(records))
+
     async def test_only_what_is_asked_for(self, tmp_path: Path) -> None:
         """Levels and patterns choose lines; a level that a host made up is always shown."""
         folder = await off_loop(begun_run, tmp_path)
@@ -306,7 +320,7 @@ class TestFollowing:
         records: list[dict[str, Any]] = []
         with pytest.raises(JournalDamaged, match=r"mission_000000000.jsonl, line 101: .*no record"):
             await collect(follow_missions(folder, start=0), records)
-        assert 0 == records[0]["mission_number"]
+        assert [*range(100)] == [record["mission_number"] for record in records]
 
 
 class TestTheEnd:
@@ -371,6 +385,32 @@ class TestTheEnd:
         for find in (partial(last_missions, count=1), find_missions):
             with pytest.raises(FolderError, match="tells nothing yet"):
                 find(tmp_path, group="hard")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("logs/training_20260131_235900.log", last_log_lines),
+        ("missions/mission_000000000.jsonl", last_missions),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused(
+    tmp_path: Path, name: str, read: Callable[[Path, int], object]
+) -> None:
+    """Nobody waits for who may write into it one day."""
+    folder = begun_run(tmp_path)
+    os.mkfifo(folder / name)
+    with pytest.raises(FolderError, match=f"can't be read: {Path(name).name} is no file of lines"):
+        read(folder, 1)
+
+
+def test_a_file_whose_name_is_no_text_is_noticed(tmp_path: Path) -> None:
+    """So are changes that come after it."""
+    with Changes(tmp_path) as changes:
+        for name in (b"\xff", b"a"):
+            changes.wait_here(0)  # begins to watch
+            (tmp_path / os.fsdecode(name)).touch()
+            changes.wait_here(PATIENCE)
 
 
 def test_counts_that_make_no_sense_are_refused(tmp_path: Path) -> None:

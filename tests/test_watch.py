@@ -32,7 +32,7 @@ from textual.pilot import Pilot
 from watched_missions import MISSION
 
 from synexs_async.storage.folder import RunFolder
-from synexs_async.storage.progress import timestamp
+from synexs_async.storage.progress import OutcomeCounts, timestamp
 from synexs_async.watch.app import WatchApp
 from synexs_async.watch.drawing import mean_slopes, sparkline, stacked_bar
 from synexs_async.watch.panels import STATUSES
@@ -171,6 +171,41 @@ async def test_of_several_runs_at_work_one_stays_until_another_is_chosen(
         await screen.shows("│  b +✓ completed")
 
 
+@pytest.fixture
+def grouped(tmp_path: Path) -> RunFolder:
+    """Give a run that has a group called "all"."""
+    run = make_run(tmp_path)
+    tell(run, group_by="result.tier", groups={"all": OutcomeCounts(3)})
+    return run
+
+
+async def test_a_group_called_all_stands_beside_all(grouped: RunFolder) -> None:
+    """Neither takes the other's place."""
+    async with watching(grouped.path) as screen:
+        await screen.shows("By tier", "^.*all +12 ", "^.*all +3 +100.0%")
+
+
+@pytest.fixture
+def nameless(tmp_path: Path) -> RunFolder:
+    """Give a run at work whose folder's name is no text, beside another one."""
+    make_run(tmp_path / "whole", status="running", timestamp=timestamp())
+    name = os.fsdecode(b"run\xff")
+    return make_run(tmp_path / name, status="running", timestamp=timestamp())
+
+
+async def test_a_run_whose_name_is_no_text(nameless: RunFolder) -> None:
+    """It is shown among the others, and what it tells then, too; so is its log."""
+    async with watching(nameless.path.parent) as screen:
+        await screen.shows("▶ run\N{REPLACEMENT CHARACTER} +100%", "▶ whole")
+        told = partial(tell, nameless, progress_percent=50.0, timestamp=timestamp())
+        await anyio.to_thread.run_sync(told)
+        await screen.shows("▶ run\N{REPLACEMENT CHARACTER} +50%")
+        await screen.press("l")
+        await screen.shows("Log of run\N{REPLACEMENT CHARACTER}", "ERROR .*mission 3 raised")
+    async with watching(nameless.path / os.fsdecode(b"none\xff")) as screen:
+        await screen.shows("waiting for a run in")
+
+
 async def test_the_log_can_be_read_from_any_level(runs: Path) -> None:
     """A failed run shows its last errors, and its log from a level up, made harmless."""
     async with watching(runs / "lab" / "bad") as screen:
@@ -274,7 +309,7 @@ class TestCommand:
         finished = command.run("watch", "runs/seven")
         expected = (
             "synexs_async: error: watch: needs a terminal; elsewhere, use "
-            "tools/progress.sh runs/seven, or python -m synexs_async tail -f runs/seven\n"
+            "python -m synexs_async tail -f runs/seven\n"
         )
         assert (2, "", expected) == (finished.returncode, finished.stdout, finished.stderr)
 

@@ -33,7 +33,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--token", help="what a browser has to know; any other host needs one")
     options = parser.parse_args(arguments)
     root = Path(options.root)
-    if not root.is_dir():
+    try:
+        is_folder = root.is_dir()
+    except OSError as error:
+        raise FolderError(root, f"can't be read: {error.strerror}") from error
+    if not is_folder:
         raise FolderError(root, "is no folder; give one with runs in it, or a run's own")
     if not 0 <= options.port <= _LARGEST_PORT:
         raise ConfigError("port", options.port, f"a number from 0 to {_LARGEST_PORT}")

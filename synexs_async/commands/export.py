@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,15 +37,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--to", type=Path, metavar="FOLDER", help="where to write (default: DIR-FORMAT)"
     )
+    parser.add_argument(
+        "--mission", metavar="NAME", help="the run's kind, where a Minari export may import it"
+    )
     options = parser.parse_args(arguments)
+    if options.mission is not None and options.format != "minari":
+        raise UsageError("--mission: is for --format minari alone; leave it out")
 
     from synexs_async.export.source import open_source
 
-    export = _exporter(options.format)
+    export = _exporter(options.format, options.mission)
     run = options.folder.resolve()  # `.` has a name as well
-    source = open_source(run)
     target = options.to or run.with_name(f"{run.name}-{options.format}")
     try:
+        source = open_source(run)
         with _progress(2 * source.missions) as told:
             done = export(source, target.absolute(), told)
     except OSError as error:
@@ -55,13 +61,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _exporter(name: str) -> Callable[[Source, Path, Told], Exported]:
+def _exporter(name: str, mission: str | None) -> Callable[[Source, Path, Told], Exported]:
     """Return what exports in a format, whose libraries an extra brings."""
     try:
         if name == "minari":
             from synexs_async.export.minari import export_minari
 
-            return export_minari
+            return partial(export_minari, mission=mission)
         from synexs_async.export.parquet import export_parquet
 
         return export_parquet

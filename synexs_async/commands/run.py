@@ -41,7 +41,7 @@ examples:
   {COMMAND} --scenario mine.toml --output runs/mine
   {COMMAND} --mission dice.py:dice --param sides=8 --output runs/dice
   {COMMAND} --mission gym:CartPole-v1 --policy random --output runs/cartpole
-  tools/progress.sh training_logs                    watch a run from another terminal
+  {COMMAND} tail -f                        follow its log from another terminal
 
 exit codes:
   0 complete, 1 failed (what was committed is kept), 2 refused (nothing was changed),
@@ -238,15 +238,16 @@ class _Running:
         try:
             with watch_signals(self._stop, self._give_up):
                 async with self._console.shown():
-                    code = 128
+                    code: int | None = None
                     with anyio.CancelScope() as self._starting:
                         code = await self._run_to_the_end()
         except* UsageError as group:
             raise next(leaves_of(group)) from None
         self.console_hangs = self._console.hangs
-        return code + self._signal if code == 128 else code
+        return 128 + self._signal if code is None else code
 
-    async def _run_to_the_end(self) -> int:
+    async def _run_to_the_end(self) -> int | None:
+        """Run, and return the exit code; None where a signal says which."""
         from synexs_async.runner import open_run
 
         try:
@@ -259,7 +260,7 @@ class _Running:
             return 1
         self._summarise(self._live.report)
         await self._report()
-        return 0 if self._live.report.status == "completed" else 128
+        return 0 if self._live.report.status == "completed" else None
 
     async def _report(self) -> None:
         """Write the report of what was done; one that can't be written changes nothing."""
@@ -284,7 +285,7 @@ class _Running:
 
     def _stop(self, number: int) -> None:
         self._signal = number
-        self._console.say(f"{signal.Signals(number).name}: finishing what has begun ...")
+        self._console.say(f"{signal.Signals(number).name}: writing what is done ...")
         if self._live is None:
             self._starting.cancel()
         else:
@@ -292,8 +293,8 @@ class _Running:
             self._give_up_report()
 
     def _give_up(self) -> None:
-        if self._live is None:
-            os._exit(128 + self._signal)  # it is reading yet, and has nothing to lose
+        if self._live is None or self._gave_up:
+            os._exit(128 + self._signal)  # nothing to lose yet, or no more than by a kill
         self._gave_up = True
         self._live.give_up()
         self._give_up_report()

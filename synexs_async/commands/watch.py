@@ -49,8 +49,7 @@ def main(arguments: Sequence[str]) -> int:
             raise
         raise UsageError("watch needs textual: pip install 'synexs-async[watch]'") from error
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        folder = options.folders[0]
-        other = f"tools/progress.sh {folder}, or {COMMAND} tail -f {folder}"
+        other = f"{COMMAND} tail -f {options.folders[0]}"
         raise UsageError(f"watch: needs a terminal; elsewhere, use {other}")
 
     give_way()

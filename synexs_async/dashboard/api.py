@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +32,7 @@ from synexs_async.dashboard.views import (
     schema,
 )
 from synexs_async.errors import FolderError
-from synexs_async.monitoring.log import LEVELS, LogLine, last_log_lines
+from synexs_async.monitoring.log import LEVELS
 from synexs_async.monitoring.search import Found, find_missions, read_mission
 from synexs_async.storage.folder import RunFolder
 from synexs_async.storage.progress import OUTCOMES
@@ -41,7 +42,7 @@ _MOST_LINES: Final = 500
 _MOST_MISSIONS: Final = 100
 _LARGEST_INDEX: Final = 10**15
 _SEARCH_SECONDS: Final = 0.3
-_READS: Final = 4  # of journals, at once
+_READS: Final = 4  # of what a run has written, at once
 
 T = TypeVar("T")
 _encode: Final = msgspec.json.Encoder().encode
@@ -97,7 +98,7 @@ class Api:
     async def show_run(self, request: Request) -> Response:
         """Answer with a RunDetail."""
         run_id, look = await self._look(request)
-        return answer(RunDetail(Run.of(run_id, look.state), look.state.identity))
+        return answer(RunDetail(Run.of(run_id, look.state), look.state.identity, look.identity))
 
     async def show_series(self, request: Request) -> Response:
         """Answer with a Series."""
@@ -107,20 +108,27 @@ class Api:
             self._runs.expect_inside(RunFolder(look.state.folder).series)
             return _encode(Series.of(read_series(look.state.folder)))
 
-        with _told_of_failures():
-            return _json(await self._memory.get((run_id, "series"), look.series, read))
+        make = partial(self._read, read)
+        return _json(await self._memory.get((run_id, "series"), look.series, make))
 
     async def show_log(self, request: Request) -> Response:
         """Answer with a Log."""
         run_id, look = await self._look(request)
         level = _choice(request, "level", LEVELS) or "DEBUG"
-        count = _number(request, "count", 1, _MOST_LINES)
+        count = _number(request, "count", 1, _MOST_LINES) or 100
+        log = self._runs.logs.of(run_id, look.state.folder)
 
         def read() -> bytes:
-            return _encode(Log(self._read_log(look.state.folder, count or 100, level)))
+            self._expect_log_inside(look.state.folder)
+            log.end.read()
+            lines = log.end.last(count + 1, level)
+            return _encode(Log(lines[-count:], more=len(lines) > count or not log.end.is_whole))
 
-        with _told_of_failures():
-            return _json(await self._memory.get((run_id, "log", count, level), look.log, read))
+        async def read_in_turn() -> bytes:
+            async with log.lock:
+                return await self._read(read)
+
+        return _json(await self._memory.get((run_id, "log", count, level), look.log, read_in_turn))
 
     async def find_missions(self, request: Request) -> Response:
         """Answer with a MissionList."""
@@ -181,13 +189,11 @@ class Api:
         except KeyError:
             raise HTTPException(404, f"there is no run {run_id!r}; /api/runs lists them") from None
 
-    def _read_log(self, folder: Path, count: int, level: str) -> list[LogLine]:
+    def _expect_log_inside(self, folder: Path) -> None:
         logs = RunFolder(folder).logs
-        if not logs.exists():
-            return []  # it has not begun
-        for path in (logs, *logs.iterdir()):
-            self._runs.expect_inside(path)
-        return last_log_lines(folder, count, level=level)
+        if logs.exists():  # else it has not begun
+            for path in (logs, *logs.iterdir()):
+                self._runs.expect_inside(path)
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Read from the disk, a few at once, so that no one's questions take all threads."""
@@ -210,6 +216,11 @@ async def refuse(request: Request, error: Exception) -> Response:
         return answer(Problem(error.detail), error.status_code)
     text = error.problem if isinstance(error, FolderError) else str(error)
     return answer(Problem(text), 404)
+
+
+async def tell_of_a_fault(request: Request, error: Exception) -> Response:
+    """Answer that the fault is ours; Starlette raises it once more, for the server's log."""
+    return answer(Problem("the dashboard failed; its server's log says why"), 500)
 
 
 @contextmanager

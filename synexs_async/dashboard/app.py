@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from synexs_async.dashboard.access import Guard
-from synexs_async.dashboard.api import Api, refuse
+from synexs_async.dashboard.api import Api, refuse, tell_of_a_fault
 from synexs_async.dashboard.pages import show_page, show_part
 from synexs_async.dashboard.runs import Runs
 from synexs_async.dashboard.stream import Streams
@@ -44,6 +44,6 @@ def dashboard_app(
             Route("/static/{name:path}", show_part),
             *api.routes(),
         ],
-        exception_handlers={HTTPException: refuse, UsageError: refuse},
+        exception_handlers={HTTPException: refuse, UsageError: refuse, Exception: tell_of_a_fault},
     )
     return Guard(app, token, hosts)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from synexs_async.dashboard.logs import Logs
 from synexs_async.dashboard.views import Run, RunList
 from synexs_async.errors import FolderError
 from synexs_async.monitoring.state import RunState, find_runs, name_below, read_state
@@ -68,7 +69,7 @@ class Memory:
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
-    async def get(self, asked: Hashable, mark: str, make: Callable[[], bytes]) -> bytes:
+    async def get(self, asked: Hashable, mark: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the answer to what is asked, made anew where its mark is another one."""
         answer = self._answers.setdefault(asked, _Answer())
         self._answers.move_to_end(asked)
@@ -76,7 +77,7 @@ class Memory:
             self._answers.popitem(last=False)
         async with answer.lock:
             if answer.mark != mark:
-                answer.content = await anyio.to_thread.run_sync(make)
+                answer.content = await make()
                 answer.mark = mark
             return answer.content
 
@@ -107,13 +108,19 @@ class Look:
 
 
 class Runs:
-    """Finds runs below a root. What leads out of it by a link is not there."""
+    """Finds runs below a root. What leads out of it by a link is not there.
+
+    Attributes:
+        root: the folder.
+        logs: the ends of their logs.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
         self._listed = Shared(self._find)
         self._found = AllRuns({}, b"")
         self._looks: dict[str, Shared[Look]] = {}
+        self.logs = Logs()
 
     async def all(self) -> AllRuns:
         """Find all runs."""
@@ -121,6 +128,7 @@ class Runs:
         if found is not self._found:
             for gone in [run_id for run_id in self._looks if run_id not in found.states]:
                 del self._looks[gone]
+                self.logs.forget(gone)
             self._found = found
         return found
 
@@ -135,15 +143,20 @@ class Runs:
         try:
             return await shared.get()
         except FolderError as error:
+            self.logs.forget(run_id)
             raise KeyError(run_id) from error
 
     def expect_inside(self, path: Path) -> None:
         """See that a file or folder of a run lies below the root, wherever its name leads.
 
         Raises:
-            FolderError: it does not.
+            FolderError: it does not, or leads nowhere, as a link to itself.
         """
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        try:
+            is_inside = path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError) as error:  # of a loop: RuntimeError before Python 3.13
+            raise FolderError(path, "leads nowhere") from error
+        if not is_inside:
             raise FolderError(path, "leads out of the folder that is shown")
 
     def _find(self) -> AllRuns:

@@ -61,10 +61,15 @@ class RunList(Struct, frozen=True):
 
 
 class RunDetail(Struct, frozen=True):
-    """A run, and what its data set is a function of (run.json)."""
+    """A run, and what its data set is a function of (run.json).
+
+    Attributes:
+        identity_digest: the `identity` of its RunNews.
+    """
 
     run: Run
     identity: Identity
+    identity_digest: str
 
 
 class RunNews(Struct, frozen=True):
@@ -115,9 +120,14 @@ class Series(Struct, frozen=True):
 
 
 class Log(Struct, frozen=True):
-    """The end of a run's log, oldest line first."""
+    """The end of a run's log, oldest line first.
+
+    Attributes:
+        more: whether lines of the level may lie further back: a look takes a bounded time.
+    """
 
     lines: list[LogLine]
+    more: bool
 
 
 class MissionSummary(Struct, frozen=True):

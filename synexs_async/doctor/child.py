@@ -11,25 +11,33 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import anyio
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from synexs_async.errors import UsageError
+from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.global_seeding import leave_out_global_seeding
 from synexs_async.missions.loading import load_mission
-from synexs_async.missions.mission import Block, Mission, check_block
+from synexs_async.missions.mission import Block, Mission, check_block, shape_problem
 from synexs_async.missions.simulation import Raised
 
 
 class Ask(Struct, frozen=True):
-    """Missions `first` to `first + count - 1` of a seed, to be simulated in one call."""
+    """Missions `first` to `first + count - 1` of a seed, to be simulated in one call.
+
+    Async ones may be carried out `side_by_side`, as a run does.
+    """
 
     seed: int
     first: int
     count: int
+    side_by_side: bool = False
 
 
 class Order(Struct, frozen=True):
@@ -82,26 +90,58 @@ def main() -> None:
     replies.flush()
     for ask in order.asks:
         signal.setitimer(signal.ITIMER_REAL, order.timeout * ask.count)
-        seen = _simulate(mission, ask)
+        if ask.side_by_side and isinstance(mission, AsyncMission):
+            seen = _carry_out(mission, ask)
+        else:
+            make = partial(mission.simulate, ask.seed)
+            seen = _examine(mission, ask.first, ask.count, make)
         signal.setitimer(signal.ITIMER_REAL, 0)
         replies.write(msgspec.json.encode(seen) + b"\n")
         replies.flush()
     os._exit(0)  # threads that missions left behind need not be waited for
 
 
-def _simulate(mission: Mission, ask: Ask) -> list[Seen | Raised]:
-    """Simulate missions together, or one at a time where one of them raises, as a run does."""
+def _carry_out(mission: AsyncMission, ask: Ask) -> list[Seen | Raised]:
+    """Carry async missions out at once, each beside all others."""
     indexes = range(ask.first, ask.first + ask.count)
+    identify = mission.identifiers(ask.seed)
+    results: dict[int, bytes | BaseException] = {}
+
+    async def perform(index: int) -> None:
+        try:
+            results[index] = await mission.perform(ask.seed, index, identify(index), None)
+        except (Exception, SystemExit) as error:
+            results[index] = error
+
+    async def perform_all() -> None:
+        async with anyio.create_task_group() as tasks:
+            for index in indexes:
+                tasks.start_soon(perform, index)
+
+    def make(index: int, count: int) -> Block:
+        result = results[index]
+        if isinstance(result, BaseException):
+            raise result
+        return mission.read(index, [result])
+
+    anyio.run(perform_all)
+    return [seen for index in indexes for seen in _examine(mission, index, 1, make)]
+
+
+def _examine(
+    mission: Mission, first: int, count: int, make: Callable[[int, int], Block]
+) -> list[Seen | Raised]:
+    """Look at missions made together, or one at a time where one of them raises, as in a run."""
+    indexes = range(first, first + count)
     try:
-        block = mission.simulate(ask.seed, ask.first, ask.count)
-        problem = _shape_problem(mission, block, ask.first, ask.count)
-        if problem:
+        block = make(first, count)
+        if problem := shape_problem(mission, block, first, count):
             return [Seen(index, b"", "", problem) for index in indexes]
-        check_block(mission, block)
+        check_block(mission, block, first, count)
     except (Exception, SystemExit) as error:
-        if ask.count == 1:
-            return [_raised(ask.first, error)]
-        return [seen for index in indexes for seen in _simulate(mission, Ask(ask.seed, index, 1))]
+        if count == 1:
+            return [Raised.by(first, error)]
+        return [seen for index in indexes for seen in _examine(mission, index, 1, make)]
     problem = _reading_problem(mission, block)
     return [
         Seen(index, bytes(line), _digest(block[offset : offset + 1]), problem)
@@ -109,18 +149,11 @@ def _simulate(mission: Mission, ask: Ask) -> list[Seen | Raised]:
     ]
 
 
-def _raised(index: int, error: BaseException) -> Raised:
-    """Tell of an exception, whose words may hold what is not text, as names of files do."""
-    raised = Raised.by(index, error)
-    message = raised.message.encode(errors="backslashreplace").decode()
-    return Raised(index, raised.error, message, "")
-
-
 def _reading_problem(mission: Mission, block: Block) -> str:
     """Say how a block differs from the one that is made of its lines."""
     try:
         again = mission.read(block.first, block.lines)
-        problem = _shape_problem(mission, again, block.first, len(block))
+        problem = shape_problem(mission, again, block.first, len(block))
         if problem:
             return f"read gives another block: {problem}"
         if list(again.lines) != list(block.lines):
@@ -135,36 +168,7 @@ def _reading_problem(mission: Mission, block: Block) -> str:
         if any(_digest(again[part]) != _digest(block[part]) for part in parts):
             return "read gives other features than simulate"
     except (Exception, SystemExit) as error:
-        return f"read raises {_raised(block.first, error).sentence}"
-    return ""
-
-
-def _shape_problem(mission: Mission, block: Block, first: int, count: int) -> str:
-    """Say what of a block is not of the size that the protocol asks for."""
-    if (block.first, len(block.lines)) != (first, count):
-        return (
-            f"expected the {count} lines from mission {first} on, not {len(block.lines)} from "
-            f"mission {block.first} on"
-        )
-    columns = len(mission.feature_names)
-    shape = block.features.shape
-    if len(shape) != 3 or shape[0] != count or shape[1] < 1 or shape[2] != columns:
-        return f"features: expected the shape [{count}, rows, {columns}], not {[*shape]}"
-    if block.features.dtype != np.float32:
-        return f"features: expected float32, not {block.features.dtype}"
-    if missing := set(mission.metric_names) - set(block.metrics):
-        return f"metrics: there is no {min(missing)!r}"
-    sizes = {
-        "ids": len(block.ids),
-        "outcomes": len(block.outcomes),
-        "labels": len(block.labels),
-        **{f"metric {name!r}": len(block.metrics[name]) for name in mission.metric_names},
-    }
-    for name, size in sizes.items():
-        if size != count:
-            return f"{name}: expected {count}, one a line, not {size}"
-    if not all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in block.lines):
-        return "lines: expected each to end with its only newline"
+        return f"read raises {Raised.by(block.first, error).sentence}"
     return ""
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from synexs_async.doctor.child import Ask, Order, Seen, Unloadable
 from synexs_async.errors import MissionError
+from synexs_async.missions.asynchronous import AsyncMission
 from synexs_async.missions.mission import Mission
 from synexs_async.missions.simulation import Raised
 from synexs_async.verification.differences import difference_of_lines
@@ -124,6 +125,8 @@ class Examination:
                 Ask(self.seed, first, min(size, self.missions - first))
                 for first in range(0, self.missions, size)
             ]
+        if isinstance(self.mission, AsyncMission):
+            ways["side by side"] = [Ask(self.seed, 0, self.missions, side_by_side=True)]
         comparison = _Comparison(self.seed)
         self._simulate(ways, comparison)
         fresh = f"in a fresh process, PYTHONHASHSEED={_OTHER_HASH_SEED}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ import numpy as np
 from gymnasium import spaces
 from minari.serialization import serialize_space
 
-from synexs_async.errors import UsageError
+from synexs_async.errors import FolderError, UsageError
 from synexs_async.export.source import Part, Source, Told, read_part, survey
 from synexs_async.export.target import (
     MANIFEST,
@@ -38,6 +39,7 @@ from synexs_async.storage.files import (
     replace_file,
     temporary_path,
 )
+from synexs_async.verification.recorded import may_import
 
 _DATA: Final = "main_data.hdf5"
 _METADATA: Final = "metadata.json"
@@ -46,17 +48,19 @@ _GYM: Final = "gym:"
 _STEPS: Final = {"rewards": np.float64, "terminations": np.bool_, "truncations": np.bool_}
 
 
-def export_minari(source: Source, folder: Path, told: Told) -> Exported:
+def export_minari(source: Source, folder: Path, told: Told, mission: str | None = None) -> Exported:
     """Export a run's episodes; missions that raised are left out.
 
-    `told` hears of each mission twice: once when its line was seen, once when it is written.
+    Building an environment may import what its id names: where that need not be an installed one,
+    `mission` has to be the run's kind. `told` hears of each mission twice: once when its line was
+    seen, once when it is written.
 
     Raises:
         UsageError: the run has no recorded steps of an environment that Minari can hold.
         FolderError: the folder holds something else, which was left as it is.
         JournalDamaged: a line of the journal is no record.
     """
-    environment = _environment_of(source)
+    environment = _environment_of(source, mission)
     manifest = read_manifest(folder, source)
     check_target(folder, (_DATA, _METADATA), _DATA)
     (part,) = survey(source, source.missions, told).parts
@@ -97,7 +101,7 @@ def export_minari(source: Source, folder: Path, told: Told) -> Exported:
     return Exported(source.missions, 1, 1)
 
 
-def _environment_of(source: Source) -> Any:
+def _environment_of(source: Source, mission: str | None) -> Any:
     """Build the run's environment, for its spaces."""
     identity = source.identity
     if not identity.mission.startswith(_GYM):
@@ -106,13 +110,19 @@ def _environment_of(source: Source) -> Any:
     if not identity.parameters.get("record_steps"):
         problem = "--format minari: the run's journal has no steps; run it with --record-steps"
         raise UsageError(problem)
+    if may_import(identity) and mission != identity.mission:
+        raise FolderError(
+            source.layout.folder.path,
+            f"holds missions of the kind {identity.mission!r}, which may be anybody's code; if it "
+            f"is to be run, say so with --mission {shlex.quote(identity.mission)}",
+        )
     name = identity.mission.removeprefix(_GYM)
     try:
         arguments = identity.parameters.get("make", {})
         environment = gymnasium.make(name, disable_env_checker=True, **arguments)
         serialize_space(environment.observation_space)
         serialize_space(environment.action_space)
-    except Exception as error:  # whatever an environment does when it is built
+    except (Exception, SystemExit) as error:  # whatever an environment does when it is built
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UsageError(f"--format minari: {name} can't be exported ({reason})") from error
     return environment

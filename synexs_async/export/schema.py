@@ -31,9 +31,10 @@ class Kind:
         fields: of objects, the kinds by key, in the order in which the keys were first seen.
     """
 
-    __slots__ = ("_item", "_seen", "fields")
+    __slots__ = ("_item", "_most_fields", "_seen", "fields")
 
-    def __init__(self) -> None:
+    def __init__(self, most_fields: float = MOST_FIELDS) -> None:
+        self._most_fields = most_fields
         self._seen: set[str] = set()
         self._item: Kind | None = None
         self.fields: dict[str, Kind] = {}
@@ -86,6 +87,6 @@ class Kind:
             if kind is None:
                 kind = self.fields[key] = Kind()
             kind.see(inner)
-        if len(self.fields) > MOST_FIELDS:
+        if len(self.fields) > self._most_fields:
             self._seen.add("crowded")
             self.fields.clear()

@@ -132,8 +132,8 @@ class Context(Generic[Parameters]):
 def encode_line(record: Record) -> bytes:
     """Return a record's journal line; TypeError names what is not JSON, and where.
 
-    NumPy's numbers and arrays are written as JSON's. Sets, and the keys of dicts, are sorted, as
-    their order may differ from process to process.
+    NumPy's numbers and arrays are written as JSON's. Sets of numbers or of texts, and the keys of
+    dicts, are sorted, as their order may differ from process to process; sets of sets can't be.
     """
     try:
         return _encoder.encode(record) + b"\n"

@@ -40,11 +40,12 @@ def mission(
         labels: what training labels mean; the three outcomes, where there are none.
         features: names of the columns of a batch; none for a run without batches.
         encode: makes a mission's features of its `Record`: [columns], which then stand in every
-            row, or [rows, columns], followed by rows of zeros.
-        nonfinite: the features that may be infinite or not a number.
+            row, or [rows, columns], followed by rows of zeros; [] for no rows.
+        nonfinite: the features that `encode` may make infinite or not a number.
         result: the type of `Outcome.result`, in which `encode` gets it.
         group_by: the field of a record that monitors count outcomes by, such as "result.tier".
         transient: of an async mission, errors that pass: it is tried again, with pauses that grow.
+            Not seen inside an exception group.
     """
 
     def declare(function: Function | AsyncFunction) -> PlainMission:

@@ -13,6 +13,7 @@ from synexs_async.missions.mission import (
     ERROR_OUTCOME,
     Block,
     Mission,
+    check_block,
     mission_identifiers,
 )
 from synexs_async.missions.records import ErrorRecord
@@ -42,11 +43,12 @@ def decode_error(line: bytes) -> ErrorRecord:
 
 
 def read_block(mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
-    """Make the block of journal lines again, errors among them."""
+    """Make the block of journal lines again, errors among them; ValueError as of `check_block`."""
     parts = []
     for failed, run in groupby(lines, is_error):
         part = list(run)
-        parts.append(_block(mission, first, part) if failed else mission.read(first, part))
+        block = _block(mission, first, part) if failed else mission.read(first, part)
+        parts.append(check_block(mission, block, first, len(part)))
         first += len(part)
     return Block.concatenate(parts)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from synexs_async.errors import MissionError
+from synexs_async.errors import MissionError, UsageError
 from synexs_async.missions.mission import Mission
 
 if TYPE_CHECKING:
@@ -54,14 +56,20 @@ def with_parameters(
     parameters_from: str = "parameters",
 ) -> Mission:
     """Give a kind its parameters; `source` is what errors call it, which are those above."""
-    if parameters is not None and hasattr(kind, "with_parameters"):
-        kind = kind.with_parameters(parameters, parameters_from)
-    elif parameters:
-        raise MissionError(source, f"takes no parameters, but was given {', '.join(parameters)}")
-    elif isinstance(kind, type):
-        kind = kind()
+    try:
+        if parameters is not None and hasattr(kind, "with_parameters"):
+            kind = kind.with_parameters(parameters, parameters_from)
+        elif parameters:
+            listed = ", ".join(parameters)
+            raise MissionError(source, f"takes no parameters, but was given {listed}")
+        elif isinstance(kind, type):
+            kind = kind()
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a class does when it is made
+        raise MissionError(source, f"can't be made ({_reason(error)})") from error
     mission = check_mission(kind, source)
-    if mission.place == "workers":
+    if mission.place != "loop":
         _ = mission.source  # says so where a worker process could not find it
     return mission
 
@@ -69,18 +77,28 @@ def with_parameters(
 def find_kind(source: str) -> Any:
     """Import what a source names; MissionError where that can't be done."""
     if source in BUILT_IN:
-        return import_object(source, BUILT_IN[source])
+        return _kind_at(source, BUILT_IN[source])
     if source.startswith(GYM):
         from synexs_async.missions.gym import GymMission
 
         return GymMission(source.removeprefix(GYM))
     if ":" in source:
-        return import_object(source, source)
+        return _kind_at(source, source)
     for point in offered():
         if point.name == source:
-            return import_object(source, point.value)
+            return _kind_at(source, point.value)
     listed = ", ".join((*BUILT_IN, *(point.name for point in offered())))
     raise MissionError(source, f"is not known; expected one of {listed}, or module:object")
+
+
+def _kind_at(source: str, place: str) -> Any:
+    kind = import_object(source, place)
+    if not hasattr(kind, "found_at"):
+        return kind
+    module_name, _, path = place.rpartition(":")
+    if module_name.endswith(".py"):
+        module_name = str(Path(module_name).absolute())
+    return kind.found_at(f"{module_name}:{path}")
 
 
 def offered() -> tuple[EntryPoint, ...]:
@@ -92,7 +110,7 @@ def offered() -> tuple[EntryPoint, ...]:
 
 def importable_place(module: str) -> str | None:
     """Return where another process finds a module: its name, or its file; None where nowhere."""
-    loaded = sys.modules[module]
+    loaded = sys.modules.get(module)
     spec = getattr(loaded, "__spec__", None)
     if module == "__main__" and spec is not None:
         return str(spec.name)  # as under `python -m`
@@ -100,6 +118,13 @@ def importable_place(module: str) -> str | None:
         file = getattr(loaded, "__file__", None)
         return file and str(Path(file).absolute())
     return module
+
+
+def spelled_module(module: str) -> str:
+    """Return a module's name, or its file's: the same however the file was loaded."""
+    place = importable_place(module) or module
+    file = Path(place)
+    return file.stem if file.is_absolute() else place
 
 
 def check_mission(kind: Any, source: str) -> Mission:
@@ -123,8 +148,7 @@ def import_object(source: str, place: str) -> Any:
         else:
             found = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise MissionError(source, f"can't be imported ({reason})") from error
+        raise MissionError(source, f"can't be imported ({_reason(error)})") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise MissionError(source, f"there is no {name!r} in {module_name}")
@@ -132,14 +156,18 @@ def import_object(source: str, place: str) -> Any:
     return found
 
 
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def _module_of_file(file: Path) -> Any:
     file = file.absolute()
     if not file.is_file():
         raise FileNotFoundError(f"{file} is no file")
-    name = f"{_FILE_MODULE}{file.stem}"
-    there = sys.modules.get(name)
-    if there is not None and there.__file__ == str(file):
-        return there
+    digest = hashlib.blake2b(os.fsencode(file), digest_size=8).hexdigest()
+    name = f"{_FILE_MODULE}{file.stem}_{digest}"  # files of one name may be there side by side
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -109,12 +109,15 @@ def extend_rows(features: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.
     return np.concatenate([features, np.repeat(features[:, -1:], missing, axis=1)], axis=1)
 
 
-def check_block(mission: Mission, block: Block) -> Block:
+def check_block(mission: Mission, block: Block, first: int, count: int) -> Block:
     """Return a block that can be counted and kept; ValueError where it can't.
 
+    Just the kind's metrics stay in it: how missions were grouped must not show in what is summed.
     Of an infinite sum, or one that is not a number, JSON can't tell: such a checkpoint could not be
     read again.
     """
+    if problem := shape_problem(mission, block, first, count):
+        raise ValueError(problem)
     ended = block.outcomes != ERROR_OUTCOME
     for values, names, what in (
         (block.outcomes[ended], OUTCOME_NAMES, "outcome"),
@@ -123,16 +126,50 @@ def check_block(mission: Mission, block: Block) -> Block:
         if unknown := {*values.tolist()} - {*range(len(names))}:
             expected = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
             raise ValueError(f"{what} {unknown.pop()}: expected {expected}")
-    columns = len(mission.feature_names)
-    if block.features.shape[2] != columns:
-        raise ValueError(f"features: expected {columns} columns, not {block.features.shape[2]}")
     for name in mission.metric_names:
         values = block.metrics[name]
         if not np.isfinite(values).all():
             raise ValueError(
                 f"{name}: expected a finite number, not {values[~np.isfinite(values)][0]}"
             )
-    return block
+    if [*block.metrics] == [*mission.metric_names]:
+        return block
+    return replace(block, metrics={name: block.metrics[name] for name in mission.metric_names})
+
+
+def shape_problem(mission: Mission, block: Block, first: int, count: int) -> str:
+    """Say what of a block is not of the size that the protocol asks for, "" where all of it is."""
+    if (block.first, len(block.lines)) != (first, count):
+        return (
+            f"expected the {count} lines from mission {first} on, not {len(block.lines)} from "
+            f"mission {block.first} on"
+        )
+    columns = len(mission.feature_names)
+    shape = block.features.shape
+    if len(shape) != 3 or shape[0] != count or shape[1] < 1 or shape[2] != columns:
+        return f"features: expected the shape [{count}, rows, {columns}], not {[*shape]}"
+    for name, values, dtype in (
+        ("features", block.features, np.float32),
+        ("outcomes", block.outcomes, np.int64),
+        ("labels", block.labels, np.int64),
+    ):
+        if values.dtype != dtype:
+            return f"{name}: expected {dtype.__name__}, not {values.dtype}"
+    if missing := {*mission.metric_names} - {*block.metrics}:
+        return f"metrics: there is no {min(missing)!r}"
+    sizes = {
+        "ids": len(block.ids),
+        "outcomes": len(block.outcomes),
+        "labels": len(block.labels),
+        **{f"metric {name!r}": len(block.metrics[name]) for name in mission.metric_names},
+        "groups": count if block.groups is None else len(block.groups),
+    }
+    for name, size in sizes.items():
+        if size != count:
+            return f"{name}: expected {count}, one a line, not {size}"
+    if not all(line.find(b"\n") + 1 == len(line) > 0 for line in block.lines):
+        return "lines: expected each to end with its only newline"
+    return ""
 
 
 class Mission(Protocol):

@@ -5,9 +5,10 @@ Rows of a batch are made from the journal's record alone, so a batch that is los
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import Any, Final, Self, get_args
 
@@ -20,7 +21,7 @@ from synexs_async.errors import MissionError
 from synexs_async.missions.context import Context, Outcome, Record, Status, encode_line
 from synexs_async.missions.global_seeding import seed_global_generators
 from synexs_async.missions.grouping import groups_of
-from synexs_async.missions.loading import importable_place
+from synexs_async.missions.loading import BUILT_IN, GYM, importable_place
 from synexs_async.missions.mission import (
     OUTCOME_NAMES,
     Block,
@@ -28,9 +29,10 @@ from synexs_async.missions.mission import (
     Place,
     mission_identifiers,
 )
-from synexs_async.missions.parameters import convert_parameters
+from synexs_async.missions.parameters import settle_parameters, tables_of
 
 STATUSES: Final = get_args(Status)
+_MOST_BITS: Final = sys.float_info.max_exp - 1  # of an integer that is no infinite float
 
 Function = Callable[[Context[Any]], Outcome | str]
 Encoder = Callable[[Any], npt.ArrayLike]
@@ -79,11 +81,14 @@ class PlainMission(BlockMission):
         self._decode = msgspec.json.Decoder(Record).decode
         self._result = result
         self.group_by = group_by
-        self._given: Mapping[str, Any] = {}
+        self._declared = self  # copies of one kind have this in common
+        self._place = ""
         self._check_declaration(nonfinite)
 
     def _check_declaration(self, nonfinite: Collection[str]) -> None:
         problems = {
+            "has a name that is kept for the kinds of this package": self.name in BUILT_IN
+            or self.name.startswith(GYM),
             "expected a version, a whole number from 1": not (
                 isinstance(self.version, int) and self.version >= 1
             ),
@@ -105,49 +110,59 @@ class PlainMission(BlockMission):
 
     @property
     def source(self) -> str:
-        """Where another process finds the function.
+        """Where another process finds the kind.
 
         Raises:
             MissionError: it can't be found there.
         """
-        place, name = self.function.__module__, self.function.__qualname__
+        return self._place or self._place_of_function()
+
+    def found_at(self, place: str) -> Self:
+        """Return this kind, which was found at a place and so is found there by others too."""
+        other = copy(self)
+        vars(other)["_place"] = place
+        return other
+
+    def _place_of_function(self) -> str:
+        module, name = self.function.__module__, self.function.__qualname__
         if "<locals>" in name:
             problem = (
                 "is defined inside a function, where worker processes can't find it; define it at "
                 "the top level of a module"
             )
             raise MissionError(self.name, problem)
-        found = importable_place(place)
-        if found is None:
+        place = importable_place(module)
+        if place is None:
             problem = (
                 "is defined interactively, where worker processes can't find it; put it in a file "
                 "and import it"
             )
             raise MissionError(self.name, problem)
-        return f"{found}:{name}"
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if getattr(found, "_declared", None) is not self._declared:
+            problem = (
+                f"can't be found by worker processes: at {place}:{name} stands something else; "
+                "give it by name, as FILE.py:object or module:object"
+            )
+            raise MissionError(self.name, problem)
+        return f"{place}:{name}"
 
     def with_parameters(self, parameters: Mapping[str, Any], source: str = "parameters") -> Self:
         """Return this kind with other parameters; ParameterError where they are not valid."""
-        convert_parameters(parameters, self.parameter_type, source)
         other = copy(self)
-        vars(other).pop("values", None)
-        vars(other)["_given"] = parameters
+        other.values = settle_parameters(parameters, self.parameter_type, source)
         return other
 
     @cached_property
     def values(self) -> Any:
         """The parameters, in the type that is declared."""
-        return convert_parameters(self._given, self.parameter_type, self.name)
+        return settle_parameters({}, self.parameter_type, self.name)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters, defaults among them."""
-        values = self.values
-        if is_dataclass(values) and not isinstance(
-            values, type
-        ):  # of which msgspec leaves out what was not given
-            values = asdict(values)
-        parameters: dict[str, Any] = msgspec.to_builtins(values)
-        return parameters
+        return tables_of(self.values)
 
     def simulate(self, seed: int, first: int, count: int) -> Block:
         """Simulate missions `first` to `first + count - 1`, one after the other."""
@@ -212,9 +227,6 @@ class PlainMission(BlockMission):
         for name in self.batch_metrics:
             if name not in context.metrics:
                 raise ValueError(f"metrics.{name}: is declared, but was not recorded")
-        for name, value in context.metrics.items():
-            if not (isinstance(value, int | float | np.number | np.bool_) and np.isfinite(value)):
-                raise ValueError(f"metrics.{name}: expected a finite number, not {value!r}")
         return Record(
             mission_id=mission_id,
             mission_number=context.index,
@@ -223,7 +235,7 @@ class PlainMission(BlockMission):
             communications=context.communications,
             decisions=context.decisions,
             steps=context.steps,
-            metrics=context.metrics,  # type: ignore[arg-type] # NumPy's numbers are encoded too
+            metrics={name: _number(name, value) for name, value in context.metrics.items()},
             result=outcome.result,
             status=outcome.status,
             training_label=self.label_names.index(label),
@@ -245,6 +257,8 @@ class PlainMission(BlockMission):
         """Check what an encoder gave for one mission, and end it with its padding row."""
         array = np.asarray(value)
         columns = len(self.feature_names)
+        if array.shape == (0,):  # a list of no rows
+            array = array.reshape(0, columns)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"features: expected numbers, not {array.dtype}")
         if array.ndim not in (1, 2) or array.shape[-1] != columns:
@@ -265,6 +279,17 @@ class PlainMission(BlockMission):
         if array.ndim == 1:
             return table
         return np.concatenate([table, np.zeros((1, columns), np.float32)])
+
+
+def _number(name: str, value: Any) -> float | int:
+    """Return a metric as JSON's number: of what is true or false, 1 or 0."""
+    number = value.item() if isinstance(value, np.generic) else value
+    if isinstance(number, int) and number.bit_length() > _MOST_BITS:
+        problem = f"expected a number that a float can hold, not one of {number.bit_length()} bits"
+        raise ValueError(f"metrics.{name}: {problem}")
+    if not (isinstance(number, int | float) and math.isfinite(number)):
+        raise ValueError(f"metrics.{name}: expected a finite number, not {value!r}")
+    return int(number) if isinstance(number, bool) else number
 
 
 def _word_of(seed: int, index: int) -> int:

@@ -31,12 +31,6 @@ def philox_at(key: int, block: int) -> np.random.Philox:
     return np.random.Philox(key=key, counter=(block - 1) % _COUNTER_LIMIT)
 
 
-def philox_words(key: int, first_block: int, blocks: int) -> Words:
-    """Return the output for `blocks` consecutive counter values: uint64, shape [blocks * 4]."""
-    words: Words = philox_at(key, first_block).random_raw(blocks * WORDS_PER_BLOCK)
-    return words
-
-
 class MissionStreams:
     """The streams of many missions, for whoever asks for them in order: that costs the least."""
 

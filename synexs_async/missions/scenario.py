@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from synexs_async.errors import ScenarioError
-from synexs_async.missions.parameters import explain
+from synexs_async.missions.parameters import explain, parse_tables, read_tables
 
 SIGNALS: Final = (
     "suspicious_timing",
@@ -68,22 +67,12 @@ def default_scenario() -> Scenario:
 
 def load_scenario(path: str | os.PathLike[str]) -> Scenario:
     """Read a scenario from a TOML file; ScenarioError says what is wrong with it."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise ScenarioError(str(path), "", f"can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ScenarioError(str(path), "", "is not a TOML file: not UTF-8 text") from error
-    return parse_scenario(text, str(path))
+    return make_scenario(read_tables(Path(path), ScenarioError), str(path))
 
 
 def parse_scenario(text: str, source: str) -> Scenario:
     """Make a scenario from TOML text; `source` is what errors call it."""
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of numbers or lists without an end, too
-        raise ScenarioError(source, "", f"is not a TOML file: {error}") from error
-    return make_scenario(tables, source)
+    return make_scenario(parse_tables(text, source, ScenarioError), source)
 
 
 def make_scenario(tables: dict[str, Any], source: str) -> Scenario:
@@ -95,6 +84,15 @@ def make_scenario(tables: dict[str, Any], source: str) -> Scenario:
         raise ScenarioError(source, *explain(str(error), tables)) from error
     _check(scenario, source)
     return scenario
+
+
+def checked_scenario(scenario: Scenario) -> Scenario:
+    """Return a scenario as it is when its run's identity is read again.
+
+    A program may put whole numbers where the type says floats, or nonsense: nothing checks a
+    struct when it is made.
+    """
+    return make_scenario(msgspec.to_builtins(scenario), "scenario")
 
 
 def _refuse_unknown_keys(tables: dict[str, Any], source: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from synexs_async.missions.failed import read_block
+from synexs_async.missions.loading import spelled_module
 from synexs_async.missions.mission import Block, Mission, check_block
 
 
@@ -16,7 +17,8 @@ class Raised(Struct, frozen=True, tag=True):
 
     Attributes:
         index: the mission.
-        error: the exception's type, with its module where that is not Python's own.
+        error: the exception's type, with its module where that is not Python's own; of a module
+            that was loaded from its file, or is the main one, that is the file's stem.
         message: what it says.
         traceback: where it came from, as text of several lines.
     """
@@ -34,15 +36,20 @@ class Raised(Struct, frozen=True, tag=True):
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
-            name = f"{kind.__module__}.{name}"
-        text = "".join(traceback.format_exception(error)).rstrip()
-        return cls(index, name, str(error), text)
+            name = f"{spelled_module(kind.__module__)}.{name}"
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        return cls(index, as_text(name), as_text(str(error)), as_text(trace))
 
     @property
     def sentence(self) -> str:
         """The exception in a line."""
         message = self.message.partition("\n")[0]
         return f"{self.error}: {message}" if message else self.error
+
+
+def as_text(words: str) -> str:
+    """Return words so that they can be written, whatever names of files are among them."""
+    return words.encode(errors="backslashreplace").decode()
 
 
 class MissionRaised(Exception):
@@ -55,27 +62,30 @@ class MissionRaised(Exception):
 
 def simulate_parts(mission: Mission, seed: int, first: int, count: int) -> Iterator[Block | Raised]:
     """Simulate missions together, or one at a time where one of them raises."""
-    return _parts(mission, first, count, lambda first, count: mission.simulate(seed, first, count))
+    return _parts(
+        first,
+        count,
+        lambda first, count: check_block(
+            mission, mission.simulate(seed, first, count), first, count
+        ),
+    )
 
 
 def read_parts(mission: Mission, first: int, lines: list[bytes]) -> Iterator[Block | Raised]:
     """Make the block of journal lines again; what can't be read is given as raised."""
     return _parts(
-        mission,
         first,
         len(lines),
         lambda start, count: read_block(mission, start, lines[start - first :][:count]),
     )
 
 
-def _parts(
-    mission: Mission, first: int, count: int, make: Callable[[int, int], Block]
-) -> Iterator[Block | Raised]:
+def _parts(first: int, count: int, make: Callable[[int, int], Block]) -> Iterator[Block | Raised]:
     try:
-        yield check_block(mission, make(first, count))
+        yield make(first, count)
     except (Exception, SystemExit) as error:  # a mission that exits must not end its process
         if count == 1:
             yield Raised.by(first, error)
             return
         for index in range(first, first + count):
-            yield from _parts(mission, index, 1, make)
+            yield from _parts(index, 1, make)

@@ -25,7 +25,13 @@ from synexs_async.missions.mission import (
 )
 from synexs_async.missions.records import Environment, MissionRecord, Status, Topology
 from synexs_async.missions.rng import Floats, MissionStreams
-from synexs_async.missions.scenario import SIGNALS, Scenario, default_scenario, make_scenario
+from synexs_async.missions.scenario import (
+    SIGNALS,
+    Scenario,
+    checked_scenario,
+    default_scenario,
+    make_scenario,
+)
 from synexs_async.missions.team import Draw
 from synexs_async.missions.team_features import (
     COLUMN,
@@ -88,7 +94,8 @@ class TeamMission(BlockMission):
     group_by = "environment.difficulty"
 
     def __init__(self, scenario: Scenario | None = None) -> None:
-        self.scenario = scenario or default_scenario()
+        """Take a scenario; ScenarioError says what is wrong with one that a program made."""
+        self.scenario = default_scenario() if scenario is None else checked_scenario(scenario)
         self.group_names = list(self.scenario.by_name())
         self._kernels: dict[int, _Kernel] = {}
 

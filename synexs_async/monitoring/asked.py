@@ -49,7 +49,7 @@ def group_field(folder: str | os.PathLike[str]) -> str | None:
     """
     run_folder = RunFolder(Path(folder))
     is_team_mission = read_run_file(run_folder).identity.mission == "team"
-    return field_of(told_progress(run_folder.path), is_team_mission=is_team_mission)
+    return field_of(told_progress(run_folder), is_team_mission=is_team_mission)
 
 
 def field_of(progress: Progress | None, *, is_team_mission: bool) -> str | None:

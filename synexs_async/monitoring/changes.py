@@ -70,7 +70,10 @@ class Changes:
         """Do what `wait` does, in this thread; return soon after `stop` is set."""
         is_new, watcher = self._watch_anew(), self._watcher
         if not is_new and watcher is not None:
-            watcher.watch(_GATHERED, _STEP, int(seconds * 1000), stop)
+            try:
+                watcher.watch(_GATHERED, _STEP, int(seconds * 1000), stop)
+            except WatchfilesRustInternalError:  # for good, of a change to a name that is no UTF-8
+                self.rest()
 
     def _watch_anew(self) -> bool:
         """Watch the folders that are there now; False where those are watched already."""
@@ -79,7 +82,7 @@ class Changes:
             return False
         self.rest()
         try:
-            self._watcher = _watcher([str(folder) for folder in there])
+            self._watcher = _watcher([name for name in map(str, there) if _is_utf8(name)])
             self._watched = there
         except FileNotFoundError:
             pass  # it was moved away just now; the next call finds out
@@ -95,6 +98,15 @@ def _nearest(folder: Path) -> tuple[Path, tuple[int, int]]:
             continue
         return path, (found.st_dev, found.st_ino)
     raise FileNotFoundError(folder)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether watchfiles takes a name; what changes in other folders is found by looking."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _watcher(folders: list[str]) -> RustNotify:

@@ -5,7 +5,10 @@ A line counts once its newline is there.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -37,8 +40,12 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+        """Open it; OSError where there is none, or something else, such as a pipe."""
+        self._file = io.FileIO(path, opener=_open_at_once)
         there = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(there.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, f"{path.name} is no file of lines", str(path))
         self.inode = (there.st_dev, there.st_ino)
         self.move_to(0)
 
@@ -128,3 +135,7 @@ class GrowingFile:
 
     def _bytes(self, start: int, end: int) -> bytes:
         return os.pread(self._file.fileno(), end - start, start)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # of a pipe, it would wait for a writer

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, closing
+from functools import cache
 from itertools import islice, takewhile
 from pathlib import Path
 from time import monotonic
@@ -29,7 +30,8 @@ LEVELS: Final = {
     "CRITICAL": 50,
 }
 _SETTLED: Final = 0.8 * QUIET
-_BEGINNING: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) \| (\S+) *\| ?(.*)")
+_STAMP: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+_BEGINNING: Final = re.compile(rf"({_STAMP}) \| (\S+) *\| ?(.*)")
 
 
 class LogLine(Struct, frozen=True):
@@ -52,6 +54,12 @@ class LogLine(Struct, frozen=True):
         if not self.timestamp:
             return self.message
         return f"{self.timestamp} | {self.level:<8} | {self.message}"
+
+
+def is_of_level(line: LogLine, least: int) -> bool:
+    """Whether a line is of this level or above."""
+    # One that a host made up is shown: nobody knows how much it matters.
+    return LEVELS.get(line.level, least) >= least
 
 
 def last_log_lines(
@@ -77,7 +85,7 @@ def last_log_lines(
     """
     check_count("count", count)
     run_folder = RunFolder(Path(folder))
-    with closing(_Log(run_folder, _Asked(level, pattern))) as log:
+    with closing(LogReader(run_folder, _Asked(level, pattern))) as log:
         read_run_file(run_folder)
         try:
             return log.last(count)
@@ -112,7 +120,7 @@ async def follow_log(
     """
     check_count("last", last or 0)
     run_folder = RunFolder(Path(folder))
-    log = _Log(run_folder, _Asked(level, pattern))
+    log = LogReader(run_folder, _Asked(level, pattern))
     has_begun = last is None
 
     def look() -> list[LogLine] | None:
@@ -128,27 +136,30 @@ async def follow_log(
 
 
 class _Asked:
-    """Which lines are wanted."""
+    """Which lines are wanted: those of the level `least` and up, with the pattern."""
 
     def __init__(self, level: str, pattern: re.Pattern[str] | None) -> None:
         if level not in LEVELS:
             raise ConfigError("level", level, f"one of {', '.join(LEVELS)}")
-        self._least, self._pattern = LEVELS[level], pattern
+        self.least, self._pattern = LEVELS[level], pattern
 
     def has(self, line: LogLine) -> bool:
         """Whether a line is wanted."""
-        # A level that a host made up is shown: nobody knows how much it matters.
-        if LEVELS.get(line.level, self._least) < self._least:
+        if not is_of_level(line, self.least):
             return False
         return self._pattern is None or self._pattern.search(line.text) is not None
 
 
-class _Log:
-    """Makes lines of what the files hold."""
+class LogReader:
+    """Makes lines of what the files hold: of all, or those that are asked for.
 
-    def __init__(self, folder: RunFolder, asked: _Asked) -> None:
-        self._files = LogFiles(folder.logs)
-        self._asked = asked
+    Attributes:
+        files: what it reads.
+    """
+
+    def __init__(self, folder: RunFolder, asked: _Asked | None = None) -> None:
+        self.files = LogFiles(folder.logs)
+        self._asked = asked or _Asked("TRACE", None)
         self._pending: list[str] = []
         self._level = ""
         self._heard = 0.0
@@ -160,13 +171,13 @@ class _Log:
 
     def close(self) -> None:
         """Give the files back."""
-        self._files.close()
+        self.files.close()
 
     def last(self, count: int) -> list[LogLine]:
         """Pass over what is there, and return the end of it."""
-        self._files.skip_to_end()
-        lines = takewhile(lambda _: not self._is_stopped, self._files.lines_before())
-        wanted = filter(self._asked.has, _lines_backwards(lines))
+        self.files.skip_to_end()
+        texts = takewhile(lambda _: not self._is_stopped, self.files.lines_before())
+        wanted = filter(self._asked.has, lines_backwards(texts, self._asked.least))
         return [*islice(wanted, count)][::-1]
 
     def read(self) -> list[LogLine] | None:
@@ -174,13 +185,18 @@ class _Log:
 
         The last one comes when it is certain that no traceback follows.
         """
-        content = self._files.read()
+        content = self.files.read()
         if content:
             self._heard = monotonic()
             return [*filter(self._asked.has, self._add(content))]
         if self._pending and monotonic() - self._heard > _SETTLED:
             return [*filter(self._asked.has, self._finish())]
         return None
+
+    @property
+    def unfinished(self) -> LogLine | None:
+        """The newest line, as far as it is there: `read` gives it later, with what follows."""
+        return _line(self._pending, self._level) if self._pending else None
 
     def _add(self, content: bytes) -> Iterator[LogLine]:
         for text in _decode(content[:-1]).split("\n"):
@@ -195,15 +211,28 @@ class _Log:
             yield line
 
 
-def _lines_backwards(texts: Iterable[bytes]) -> Iterator[LogLine]:
+def lines_backwards(texts: Iterable[bytes], least: int) -> Iterator[LogLine]:
+    """Make lines of what stands in a log, the last one first; most below a level are left out."""
+    is_below = _beginning_below(least).match
     rest: list[str] = []
-    for text in map(_decode, texts):
-        rest.append(text)
-        if _BEGINNING.fullmatch(text):
+    for text in texts:
+        if is_below(text):
+            rest = []
+            continue
+        rest.append(_decode(text))
+        if _BEGINNING.fullmatch(rest[-1]):
             yield _line(rest[::-1])
             rest = []
     if rest:
         yield _line(rest[::-1])
+
+
+@cache
+def _beginning_below(least: int) -> re.Pattern[bytes]:
+    """Find what need not be decoded."""
+    names = [name for name, number in LEVELS.items() if number < least]
+    spelling = "|".join(names) if names else "(?!)"
+    return re.compile(rf"{_STAMP} \| (?:{spelling}) +\|".encode())
 
 
 def _line(texts: list[str], level: str = "") -> LogLine:

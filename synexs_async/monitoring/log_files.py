@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,15 @@ class LogFiles:
         """Give the files back."""
         for file in self._files:
             file.close()
+
+    @property
+    def inodes(self) -> set[tuple[int, int]]:
+        """Those of the files that are read."""
+        return {file.inode for file in self._files}
+
+    def has_any_of(self, inodes: Container[tuple[int, int]]) -> bool:
+        """Whether one of these files lies there; none does where another run took the folder."""
+        return any(entry.inode in inodes for entry in self._list())
 
     def skip_to_end(self) -> None:
         """Pass over all lines that are there; of earlier sessions, over what may come too."""

@@ -188,7 +188,7 @@ class _Journal(Generic[T]):
         """Pass over the records that are there, and return the last ones."""
         if not self._finds_run():
             return []
-        progress = told_progress(self._folder.path)
+        progress = told_progress(self._folder)
         group_by = self._group_by(progress)
         found: list[T] = []
         with self._reading():
@@ -213,7 +213,7 @@ class _Journal(Generic[T]):
         if not self._finds_run():
             return None
         has_group = self._asked.group is not None
-        group_by = self._group_by(told_progress(self._folder.path) if has_group else None)
+        group_by = self._group_by(told_progress(self._folder) if has_group else None)
         if group_by is None:
             return None
         found: list[T] = []
@@ -222,15 +222,22 @@ class _Journal(Generic[T]):
             if self._file is None or not content:
                 return found if files else None
             lines = content[:-1].split(b"\n")
-            passed = min(self._start - self._next, len(lines)) if self._start > self._next else 0
+            first = self._next
+            passed = min(self._start - first, len(lines)) if self._start > first else 0
             self._next += passed
-            with self._reading():
-                for line in lines[passed:]:
-                    head = self._head(line, self._next)
-                    self._next += 1
-                    is_of_kind = self._asked.is_of_kind(head.status, line, group_by)
-                    if is_of_kind and self._asked.finds(line):
-                        found.append(self._make(line))
+            try:
+                with self._reading():
+                    for line in lines[passed:]:
+                        head = self._head(line, self._next)
+                        is_of_kind = self._asked.is_of_kind(head.status, line, group_by)
+                        if is_of_kind and self._asked.finds(line):
+                            found.append(self._make(line))
+                        self._next += 1
+            except JournalDamaged:
+                if not found:
+                    raise
+                self._file.advance(b"".join(line + b"\n" for line in lines[: self._next - first]))
+                return found  # the next look comes to the damaged line again
             self._file.advance(content)
             if self._next % self._missions_per_file:
                 break

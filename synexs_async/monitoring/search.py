@@ -8,6 +8,7 @@ followed: a run makes none, and whoever may look at a run is not shown what lies
 from __future__ import annotations
 
 import os
+import stat
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def read_mission(folder: str | os.PathLike[str], index: int) -> dict[str, Any]:
     run = RunFolder(Path(folder))
     first = index - index % _missions_per_file(run)
     with _opened(run.journal_file(first)) as file:
-        line = _line_at(file, _start_of(file, index)) if file is not None else b""
+        line = _line_at(file, start_of(file, index)) if file is not None else b""
     record = _record(line, AskedMissions(None, None))
     if record is None or record["mission_number"] != index:
         raise FolderError(run.path, f"its journal does not hold mission {index}")
@@ -121,6 +122,17 @@ def find_missions(
     return Found(missions, None, searched)
 
 
+def start_of(file: BinaryIO, index: int) -> int:
+    """Find where a mission's line begins; if it is not there, the next one's, or the file's end."""
+
+    def number_behind(position: int) -> int:
+        return _record_behind(file, position)[1]
+
+    size = os.fstat(file.fileno()).st_size
+    position = bisect_left(range(size), index, key=number_behind)
+    return _record_behind(file, position)[0]
+
+
 def _missions_per_file(run: RunFolder) -> int:
     return MISSIONS_PER_FILE[read_run_file(run).identity.mission_files]
 
@@ -136,19 +148,12 @@ def _opened(path: Path) -> Iterator[BinaryIO | None]:
     except OSError:
         yield None
         return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe, which tells nothing, or a folder
+        os.close(descriptor)
+        yield None
+        return
     with os.fdopen(descriptor, "rb") as file:
         yield file
-
-
-def _start_of(file: BinaryIO, index: int) -> int:
-    """Find where a mission's line begins; if it is not there, the next one's, or the file's end."""
-
-    def number_behind(position: int) -> int:
-        return _record_behind(file, position)[1]
-
-    size = os.fstat(file.fileno()).st_size
-    position = bisect_left(range(size), index, key=number_behind)
-    return _record_behind(file, position)[0]
 
 
 def _record_behind(file: BinaryIO, position: int) -> tuple[int, int]:
@@ -178,7 +183,7 @@ def _chunks(file: BinaryIO, before: int | None) -> Iterator[bytes]:
         return file.read(end - start)
 
     is_torn = before is None  # maybe: a run may be writing the last line just now
-    end = os.fstat(file.fileno()).st_size if before is None else _start_of(file, before)
+    end = os.fstat(file.fileno()).st_size if before is None else start_of(file, before)
     return chunks_before(end, read, is_torn=is_torn, longest=LONGEST_LINE)
 
 

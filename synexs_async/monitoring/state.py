@@ -31,7 +31,8 @@ class RunState(Struct, frozen=True):
         identity: what its data set is a function of.
         team_id: its label.
         status: as the run tells; "waiting" before it tells anything, and "lost" where it says
-            that it is running and its process is gone, or was silent for a minute.
+            that it is running and its process is gone, or was silent for a minute, by the clocks
+            of its machine and of this one.
         progress: what it told last; None while it is waiting.
     """
 
@@ -56,8 +57,9 @@ class RunState(Struct, frozen=True):
 def read_state(folder: str | os.PathLike[str], name: str | None = None) -> RunState:
     """Read how a run stands; FolderError where there is no run."""
     path = Path(folder)
-    run_file = read_run_file(RunFolder(path))
-    progress = told_progress(path)
+    run = RunFolder(path)
+    run_file = read_run_file(run)
+    progress = told_progress(run)
     return RunState(
         folder=path,
         name=name_below(path, path) if name is None else name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from collections.abc import Mapping
@@ -165,7 +164,7 @@ def _run(
         status = "completed" if checkpoint.dataset_sha256 else "lost"
     is_complete = status == "completed" and checkpoint.mark.missions == counted.missions
     return RunFigures(
-        name=os.fsencode(state.name).decode(errors="replace"),
+        name=state.name,
         team_id=state.team_id,
         identity=state.identity,
         status=status,

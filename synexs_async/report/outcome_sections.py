@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from synexs_async.report.charts import deviation_strip, mix_bar
@@ -11,6 +11,7 @@ from synexs_async.report.markup import legend, section, share_with_range
 from synexs_async.report.wording import percent, plural, signed, text, title
 
 _GROUPS_SHOWN: Final = 24
+_ALL: Final = "All missions"  # a group may bear this name too
 
 
 def outcomes_section(figures: Figures) -> str:
@@ -19,9 +20,9 @@ def outcomes_section(figures: Figures) -> str:
     if not outcomes.all.missions:
         return section("Outcomes", "<p>No mission has ended yet.</p>")
     by = title(outcomes.group_by.rpartition(".")[2]).lower() if outcomes.group_by else ""
-    mixes = {"All missions": outcomes.all}
-    mixes |= {name: mix for name, mix in _first(outcomes.groups).items() if mix.missions}
-    rows = "".join(_mix(name, mix, figures) for name, mix in mixes.items())
+    groups = [*outcomes.groups.items()][:_GROUPS_SHOWN]
+    mixes = [(_ALL, outcomes.all), *((name, mix) for name, mix in groups if mix.missions)]
+    rows = "".join(_mix(name, mix, figures) for name, mix in mixes)
     notes = []
     if figures.expected_outcomes:
         notes.append("The thin bar below each is what is expected.")
@@ -40,7 +41,7 @@ def expected_section(figures: Figures) -> str:
     """Hold each share against the expected one."""
     outcomes = figures.outcomes
     bodies, compared = "", list[Share]()
-    for name, mix in {"All missions": outcomes.all, **outcomes.groups}.items():
+    for name, mix in [(_ALL, outcomes.all), *outcomes.groups.items()]:
         shares = {
             outcome: share
             for outcome, share in mix.outcomes.items()
@@ -116,7 +117,3 @@ def _compared(outcome: str, share: Share, missions: int) -> str:
         f'<td><div class="deviation">{deviation_strip(share)}<span>{told}</span></div>'
         "</td></tr>"
     )
-
-
-def _first(groups: Mapping[str, Mix]) -> dict[str, Mix]:
-    return dict(list(groups.items())[:_GROUPS_SHOWN])

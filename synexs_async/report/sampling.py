@@ -6,11 +6,13 @@ found without reading what lies before it, and is the same whenever the same jou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from synexs_async.monitoring.search import start_of
 from synexs_async.storage.journal import Layout
 
 _MISSIONS: Final = 50_000
@@ -56,28 +58,31 @@ class JournalSample:
     def _record(self, line: bytes) -> Any:
         """Make what is wanted of a line; None where it is damaged, or not of these missions."""
         try:
-            if line.endswith(b"\n"):
-                record = self._decode(line)
-                return record if 0 <= record.mission_number < self._missions else None
+            record = self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass
-        self.damaged += 1
-        return None
+            self.damaged += 1
+            return None
+        return record if 0 <= record.mission_number < self._missions else None
 
     def _lines(self, first: int) -> Iterator[bytes]:
-        """Read lines from about mission `first` on."""
+        """Read lines from about mission `first` on, whole ones: a run may be writing the last."""
         layout = self._layout
         for start in range(layout.file_start(first), self._missions, layout.missions_per_file):
             rows = min(layout.missions_per_file, self._missions - start)
             try:
                 with layout.folder.journal_file(start).open("rb") as lines:
                     if first > start:
-                        size = lines.seek(0, 2)
-                        lines.seek(size * (first - start) // rows)
+                        lines.seek(self._end(lines, rows) * (first - start) // rows)
                         lines.readline()
-                    yield from lines
+                    yield from (line for line in lines if line.endswith(b"\n"))
             except FileNotFoundError:
                 continue  # the records that are missing are told by how many were read
+
+    def _end(self, lines: BinaryIO, rows: int) -> int:
+        """Return where the records of a file end; its run may be ahead of what it told."""
+        if rows < self._layout.missions_per_file:
+            return start_of(lines, self._missions)
+        return os.fstat(lines.fileno()).st_size
 
     def _size(self) -> int:
         size = 0

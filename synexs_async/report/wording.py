@@ -51,7 +51,8 @@ def duration(seconds: float) -> str:
 
 def title(name: str) -> str:
     """Return the name of a number as a title: `mean_latency_ms` as "Mean latency"."""
-    words = name.removesuffix("_ms").removesuffix("_seconds").replace("_", " ").strip() or name
+    words = name.removesuffix("_ms").removesuffix("_seconds").replace("_", " ").strip()
+    words = words or name or '""'
     return words[0].upper() + words[1:]
 
 

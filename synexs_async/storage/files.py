@@ -30,14 +30,30 @@ def temporary_path(path: Path) -> Path:
 
 def temporary_files(folder: Path) -> Iterator[Path]:
     """Find what writers that were killed have left behind."""
-    names = folder.glob(f".*{_SUFFIX}")
-    return (path for path in names if _TEMPORARY.fullmatch(path.name) and path.is_file())
+    for path in files_like(_TEMPORARY, folder):
+        if path.is_file():
+            yield path
 
 
 def remove_temporary_files(folder: Path) -> None:
     """Remove what killed writers have left behind; nobody may be writing in the folder."""
-    for path in temporary_files(folder):
+    for path in tuple(temporary_files(folder)):
         path.unlink(missing_ok=True)
+
+
+def files_like(name: re.Pattern[str], folder: Path) -> Iterator[Path]:
+    """Find what bears such a name, in no order; nothing where there is no such folder.
+
+    One by one: `Path.glob` would keep all entries, of which there may be millions.
+    """
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        for entry in entries:
+            if name.fullmatch(entry.name):
+                yield Path(entry)
 
 
 def read_small_file(path: Path) -> bytes:
@@ -122,12 +138,18 @@ def flush_folder(folder: Path) -> None:
 class GroupFlush:
     """Flushes many files at once, which costs a fraction of flushing each.
 
-    On Linux this is one syncfs(2). It reports the write errors that happened since its descriptor
-    was opened (Linux 5.8 and later), so the descriptor is kept for the whole run.
+    On Linux this is one syncfs(2) for each file system that the folders are on. It reports the
+    write errors that happened since its descriptor was opened (Linux 5.8 and later), so the
+    descriptors are kept for the whole run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    def __init__(self, *folders: Path) -> None:
+        by_device: dict[int, Path] = {}
+        for folder in folders:
+            by_device.setdefault(folder.stat().st_dev, folder)
+        self._descriptors = [
+            os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in by_device.values()
+        ]
         self._syncfs = None
         if sys.platform == "linux":
             self._syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -146,17 +168,18 @@ class GroupFlush:
             flush_folder(folder)
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
+        """Give the descriptors back."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
     def _flush_all(self) -> bool:
-        """Flush the whole file system; False where the system can't, as some sandboxes can't."""
-        if self._syncfs is None:
-            return False
-        if self._syncfs(self._descriptor) == 0:
-            return True
-        error = ctypes.get_errno()
-        if error != errno.ENOSYS:
-            raise OSError(error, os.strerror(error))
-        self._syncfs = None
-        return False
+        """Flush whole file systems; False where the system can't, as some sandboxes can't."""
+        for descriptor in self._descriptors:
+            if self._syncfs is None:
+                return False
+            if self._syncfs(descriptor):
+                error = ctypes.get_errno()
+                if error != errno.ENOSYS:
+                    raise OSError(error, os.strerror(error))
+                self._syncfs = None
+        return self._syncfs is not None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,23 +72,33 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True):
     team_id: str
 
 
+def _part(name: str) -> cached_property[Path]:
+    """Return a path in a run's folder, made when it is asked for: lists of runs need only two."""
+    return cached_property(lambda folder: folder.path / name)
+
+
 class RunFolder:
     """The paths within a run's folder."""
 
+    run_file = _part("run.json")
+    checkpoint = _part("checkpoint.json")
+    ledger = _part("ledger.jsonl")
+    progress = _part("progress.json")
+    series = _part("series.jsonl")
+    report = _part("report.html")
+    report_figures = _part("report.json")
+    logs = _part("logs")
+    missions = _part("missions")
+    batches = _part("batches")
+    index = _part("batches/training_index.json")
+    models = _part("models")
+
     def __init__(self, path: Path) -> None:
-        self.path = path = path.absolute()
-        self.run_file = path / "run.json"
-        self.checkpoint = path / "checkpoint.json"
-        self.ledger = path / "ledger.jsonl"
-        self.progress = path / "progress.json"
-        self.series = path / "series.jsonl"
-        self.report = path / "report.html"
-        self.report_figures = path / "report.json"
-        self.logs = path / "logs"
-        self.missions = path / "missions"
-        self.batches = path / "batches"
-        self.index = self.batches / "training_index.json"
-        self.models = path / "models"
+        try:
+            self.path = path.absolute()
+        except FileNotFoundError:
+            problem = "is in the current folder, which is gone; change to another"
+            raise FolderError(path, problem) from None
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -164,7 +177,11 @@ def adopt(folder: RunFolder, wanted: RunFile, *, resume: bool) -> tuple[RunFile,
     if there is not None:
         differences = _differences(there.identity, wanted.identity)
         if differences:
-            raise IdentityMismatch(folder.path, differences)
+            way_out = (
+                "Choose another --output, or add --no-resume to move that run into its archive "
+                "folder"
+            )
+            raise IdentityMismatch(folder.path, differences, way_out)
         wanted = there
     holder = f"process {os.getpid()} on {socket.gethostname()}\n"
     (folder.path / _LOCK).write_text(holder, "utf-8")
@@ -204,7 +221,8 @@ def expect_mission(folder: RunFolder, identity: Identity, mission: Mission) -> N
     names = ("mission", "mission_version", "parameters")
     pairs = zip(names, zip(there, asked, strict=True), strict=True)
     if differences := {name: pair for name, pair in pairs if pair[0] != pair[1]}:
-        raise IdentityMismatch(folder.path, differences)
+        way_out = "Give the kind, of the version and with the parameters, that made the run"
+        raise IdentityMismatch(folder.path, differences, way_out)
 
 
 def read_run_file(folder: RunFolder) -> RunFile:
@@ -325,13 +343,34 @@ def _finish_archiving(folder: RunFolder) -> Path | None:
         flush_folder(folder.path)
         for part in _PARTS:
             if os.path.lexists(folder.path / part):
-                (folder.path / part).rename(half / part)
+                try:
+                    (folder.path / part).rename(half / part)
+                except OSError as error:
+                    if error.errno not in (errno.EBUSY, errno.EXDEV):
+                        raise
+                    _put_back(folder, half)
+                    problem = (
+                        f"can't be moved to {half.parent} ({error.strerror}), as one of them is a "
+                        "mount of its own; choose another --output, or unmount it"
+                    )
+                    raise FolderError(folder.path / part, problem) from error
         flush_folder(half)
         flush_folder(folder.path)
         moved = half.with_name(half.name.removesuffix(_HALF_ARCHIVED))
         half.rename(moved)
         flush_folder(moved.parent)
     return moved
+
+
+def _put_back(folder: RunFolder, half: Path) -> None:
+    """Undo what was moved: no later start could move the rest either."""
+    for part in _PARTS:
+        if os.path.lexists(half / part):
+            (half / part).rename(folder.path / part)
+    flush_folder(folder.path)
+    half.rmdir()
+    with suppress(OSError):  # it holds other runs
+        half.parent.rmdir()
 
 
 def _halves(folder: RunFolder) -> Iterator[Path]:

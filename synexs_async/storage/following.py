@@ -71,7 +71,7 @@ class Ending:
 
     def is_reached(self) -> bool:
         """Whether it says so, its process here is gone, or nothing was heard for a minute."""
-        progress = told_progress(self._folder.path)
+        progress = told_progress(self._folder)
         if progress != self.progress:
             self.progress, self._heard = progress, monotonic()
         silent = monotonic() - self._heard
@@ -89,9 +89,11 @@ def is_at_work(progress: Progress, silent: float) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False  # it would name a group of processes
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # somebody else's

@@ -165,7 +165,7 @@ def read_batch_index(path: Path) -> BatchIndex | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} can't be read: {error}") from error
-    batches = -(-index.missions // index.batch_size)
+    batches = -(-index.missions // index.batch_size) if index.feature_names else 0
     if len(index.batches) != batches:
         raise ValueError(f"{path.name} lists {len(index.batches)} batches, not {batches}")
     return index

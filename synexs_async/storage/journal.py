@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
 from synexs_async.errors import JournalDamaged
 from synexs_async.missions.failed import is_error, read_block
-from synexs_async.missions.mission import Block, Mission, check_block
-from synexs_async.storage.files import append_to
+from synexs_async.missions.mission import Block, Mission
+from synexs_async.storage.files import append_to, files_like
 from synexs_async.storage.folder import (
     MISSIONS_PER_FILE,
     Identity,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _READ_SIZE: Final = 1 << 20
 _CHECKED_TOGETHER: Final = 256  # missions
 _TYPICAL_LINE: Final = 4096  # bytes
+_NAME: Final = re.compile(r"mission_[0-9]{9,}\.jsonl")
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +62,8 @@ class Head(Struct, frozen=True, gc=False):
 
 
 decode_head = msgspec.json.Decoder(Head).decode
+NO_RECORD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the head of a line raises that is no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +100,20 @@ class Layout:
 
 
 class JournalWriter:
-    """Appends records behind a mark. It must be the only writer."""
+    """Appends records behind a mark. It must be the only writer.
 
-    def __init__(self, layout: Layout, mark: Mark) -> None:
+    `digest` is that of the bytes before the mark, in its file, where it is known.
+    """
+
+    def __init__(self, layout: Layout, mark: Mark, digest: Hash | None = None) -> None:
         self._layout = layout
         self._missions, self._offset = mark.missions, mark.offset
         self._batch_offset = mark.batch_offset
-        self._digest = hashlib.sha256()
+        digest = digest or digest_of_beginning(layout.file(mark.missions), mark.offset)
+        if digest is None:
+            raise ValueError(f"expected {mark.offset} bytes before mission {mark.missions}")
+        self._digest = digest.copy()
         self._descriptor: int | None = None
-        file = layout.file(mark.missions)
-        if mark.offset:
-            with file.open("rb") as content:
-                _digest_up_to(content, mark.offset, self._digest)
 
     @property
     def mark(self) -> Mark:
@@ -272,16 +278,16 @@ def problem_of(line: bytes, expected: int) -> str:
         return "the line is torn"
     try:
         number = decode_head(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_RECORD as error:
         return f"the line is no record: {error}"
     return "" if number == expected else f"expected mission {expected}, found {number}"
 
 
 def cut(layout: Layout, extent: Extent) -> None:
     """Cut the journal off at its valid end, and all files behind it."""
-    for first in journal_files(layout):
-        if first > extent.missions or (first == extent.missions and extent.offset == 0):
-            layout.folder.journal_file(first).unlink()
+    end = extent.missions + bool(extent.offset)  # no file begins here or later
+    for first in [first for first in journal_files(layout) if first >= end]:
+        layout.folder.journal_file(first).unlink()
     file = layout.file(extent.missions)
     if file.exists() and file.stat().st_size > extent.offset:
         os.truncate(file, extent.offset)
@@ -315,7 +321,7 @@ def read_lines(layout: Layout, first: int, end: int, offset: int) -> Iterator[by
 def block_of(layout: Layout, mission: Mission, first: int, lines: Sequence[bytes]) -> Block:
     """Make the block of committed lines again; JournalDamaged where their content is not valid."""
     try:
-        return check_block(mission, read_block(mission, first, lines))
+        return read_block(mission, first, lines)
     except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError) as error:
         last = first + len(lines) - 1
         which = f"record {first}" if first == last else f"one of the records {first} to {last}"
@@ -393,20 +399,28 @@ def line_before(file: Path, offset: int) -> bytes:
 
 def journal_files(layout: Layout) -> Iterator[int]:
     """Find the first missions of the journal files that there are, in no order."""
-    for file in layout.folder.missions.glob("mission_*.jsonl"):
-        number = file.stem.removeprefix("mission_")
-        if number.isdecimal() and file == layout.folder.journal_file(int(number)):
-            yield int(number)
+    for file in files_like(_NAME, layout.folder.missions):
+        first = int(file.stem.removeprefix("mission_"))
+        if file == layout.folder.journal_file(first):
+            yield first
 
 
-def digest_of_beginning(file: Path, size: int) -> str | None:
+def digest_of_beginning(file: Path, size: int) -> Hash | None:
     """Return the SHA-256 of a file's first `size` bytes, None where it has fewer."""
     digest = hashlib.sha256()
+    if size == 0:
+        return digest
     try:
         with file.open("rb") as content:
-            return digest.hexdigest() if _digest_up_to(content, size, digest) else None
+            while size:
+                chunk = content.read(min(size, _READ_SIZE))
+                if not chunk:
+                    return None
+                digest.update(chunk)
+                size -= len(chunk)
     except FileNotFoundError:
-        return None if size else digest.hexdigest()
+        return None
+    return digest
 
 
 def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
@@ -414,20 +428,10 @@ def _valid_in(lines: Iterator[bytes], missions: int) -> bool:
         try:
             if line.endswith(b"\n") and decode_head(line).mission_number > missions:
                 return True
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NO_RECORD:
             continue
     return False
 
 
 def _split(lines: Sequence[bytes], at: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
     return (lines, ()) if len(lines) <= at else (lines[:at], lines[at:])
-
-
-def _digest_up_to(content: BinaryIO, size: int, digest: Hash) -> bool:
-    while size:
-        chunk = content.read(min(size, _READ_SIZE))
-        if not chunk:
-            return False
-        digest.update(chunk)
-        size -= len(chunk)
-    return True

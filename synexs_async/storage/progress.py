@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 OUTCOMES: Final = ("success", "failure", "aborted", "error")
 RunStatus = Literal["running", "completed", "interrupted", "failed"]
 
+_UNREADABLE: Final = (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class OutcomeCounts(Struct, frozen=True):
     """Missions by outcome, over all sessions of the run."""
@@ -104,18 +106,22 @@ def write_progress(path: Path, progress: Progress) -> None:
 
 def read_progress(folder: str | os.PathLike[str]) -> Progress:
     """Read how a run stands; FolderError where there is nothing to read."""
-    path = RunFolder(Path(folder)).progress
+    path = Path(folder)
     try:
-        return msgspec.json.decode(read_small_file(path), type=Progress)
+        return _read(RunFolder(path))
     except FileNotFoundError as error:
-        raise FolderError(Path(folder), "no run has started here: no progress.json") from error
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FolderError(Path(folder), f"progress.json can't be read: {error}") from error
+        raise FolderError(path, "no run has started here: no progress.json") from error
+    except _UNREADABLE as error:
+        raise FolderError(path, f"progress.json can't be read: {error}") from error
 
 
-def told_progress(folder: str | os.PathLike[str]) -> Progress | None:
+def told_progress(folder: RunFolder) -> Progress | None:
     """Read how a run stands; None before it told, or where a full disk cut it short."""
     try:
-        return read_progress(folder)
-    except FolderError:
+        return _read(folder)
+    except _UNREADABLE:
         return None
+
+
+def _read(folder: RunFolder) -> Progress:
+    return msgspec.json.decode(read_small_file(folder.progress), type=Progress)

@@ -28,6 +28,8 @@ class Setup(Struct, frozen=True):
     feature_columns: int
     batch_metrics: list[str]
     mission: str = ""  # where the kind is found, if the worker is to simulate
+    name: str = ""  # of the kind that must be there
+    version: int = 0
     parameters: dict[str, Any] = {}
     seed: int = 0
     timeout: float | None = None
@@ -54,6 +56,8 @@ class Setup(Struct, frozen=True):
             feature_columns=len(mission.feature_names),
             batch_metrics=list(mission.batch_metrics),
             mission=mission.source if simulates else "",
+            name=mission.name,
+            version=mission.version,
             parameters=identity.parameters,
             seed=identity.seed,
             timeout=timeout,

@@ -7,9 +7,11 @@ sizes. Ahead of it nothing counts but the journal's valid lines.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,6 +38,9 @@ from synexs_async.storage.journal import (
 from synexs_async.storage.ledger import Entry, Ledger
 from synexs_async.storage.progress import Progress, timestamp, told_progress
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
 
 @dataclass(slots=True)
 class Recovery:
@@ -44,6 +49,7 @@ class Recovery:
     Attributes:
         checkpoint: the point to go on from; it calls a run complete just if this one is.
         extent: how far the journal's valid lines reach.
+        digest: of the bytes before the checkpoint's point, in the file that goes on there.
         missing_batches: numbers of whole batches behind the checkpoint that must be made again.
         last_progress: what the last session told monitors, if it can be read.
         warnings: what was found that should not be.
@@ -52,6 +58,7 @@ class Recovery:
 
     checkpoint: Checkpoint
     extent: Extent
+    digest: Hash
     missing_batches: list[int] = field(default_factory=list)
     missing_entries: list[Entry] = field(default_factory=list)
     checkpoint_is_stale: bool = False
@@ -93,10 +100,9 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
         FolderError: the folder holds more missions than `total`, and not all that they need.
     """
     warnings: list[str] = []
-    checkpoint = _read_checkpoint(layout, warnings)
-    is_missing = checkpoint is None
-    if checkpoint is None:
-        checkpoint = Checkpoint(Mark(), Statistics.of(mission))
+    trusted = _read_checkpoint(layout, warnings)
+    if trusted is None:
+        checkpoint, digest = Checkpoint(Mark(), Statistics.of(mission)), hashlib.sha256()
         extent = _measure(layout, checkpoint.mark, mission)
         if extent.valid_follows:
             raise JournalDamaged(layout.file(extent.missions), extent.line, extent.problem)
@@ -106,12 +112,15 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
                 "missions, and their batches are written again"
             )
     else:
+        checkpoint, digest = trusted
         extent = _measure(layout, checkpoint.mark, mission)
     if extent.problem:
         file = layout.file(extent.missions)
         warnings.append(f"{file}, line {extent.line}: {extent.problem}; cut off from there")
 
-    recovery = Recovery(checkpoint, extent, checkpoint_is_stale=is_missing, warnings=warnings)
+    recovery = Recovery(
+        checkpoint, extent, digest, checkpoint_is_stale=trusted is None, warnings=warnings
+    )
     _check_files(layout, recovery)
     recovery.temporaries = [
         file
@@ -120,7 +129,7 @@ def examine(layout: Layout, total: int, mission: Mission | None = None) -> Recov
     ]
     if recovery.temporaries:
         warnings.append(f"{len(recovery.temporaries)} left-over temporary files removed")
-    recovery.last_progress = told_progress(layout.folder.path)
+    recovery.last_progress = told_progress(layout.folder)
     recovery.complete = _is_complete(layout, recovery, total)
     if checkpoint.dataset_sha256 and not recovery.complete:
         recovery.checkpoint = msgspec.structs.replace(
@@ -168,8 +177,12 @@ def repair(layout: Layout, recovery: Recovery) -> None:
         layout.folder.index.unlink(missing_ok=True)
 
 
-def _read_checkpoint(layout: Layout, warnings: list[str]) -> Checkpoint | None:
-    """Read the checkpoint, and see that the journal still holds what it speaks of."""
+def _read_checkpoint(layout: Layout, warnings: list[str]) -> tuple[Checkpoint, Hash] | None:
+    """Read the checkpoint, and see that the journal still holds what it speaks of.
+
+    Returns:
+        The checkpoint, and the digest of the bytes before it in its file.
+    """
     try:
         checkpoint = read_checkpoint(layout.folder.checkpoint)
     except ValueError as error:
@@ -179,13 +192,14 @@ def _read_checkpoint(layout: Layout, warnings: list[str]) -> Checkpoint | None:
         return None
     mark = checkpoint.mark
     file = layout.file(mark.missions)
-    if digest_of_beginning(file, mark.offset) != mark.sha256:
+    digest = digest_of_beginning(file, mark.offset)
+    if digest is None or digest.hexdigest() != mark.sha256:
         raise _damage(layout, layout.file_start(mark.missions), mark.missions)
     if problem := _contradiction(layout, checkpoint):
         name = layout.folder.checkpoint.name
         warnings.append(f"{name} contradicts {problem}; the journal is read instead")
         return None
-    return checkpoint
+    return checkpoint, digest
 
 
 def _contradiction(layout: Layout, checkpoint: Checkpoint) -> str:
@@ -289,7 +303,8 @@ def _check_what_is_read(layout: Layout, recovery: Recovery) -> None:
     for entry in Ledger(layout.folder.ledger).entries():
         if not entry.is_batch and entry.first in needed and entry.end <= mark.missions:
             file = layout.folder.journal_file(entry.first)
-            if digest_of_beginning(file, entry.size) != entry.sha256:
+            digest = digest_of_beginning(file, entry.size)
+            if digest is None or digest.hexdigest() != entry.sha256:
                 raise _damage(layout, entry.first, entry.end)
 
 

@@ -5,10 +5,12 @@ How far those that have ended may be ahead of one that goes on is bounded, so me
 
 from __future__ import annotations
 
+import asyncio
 from itertools import groupby
 from typing import Final
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.memory import MemoryObjectSendStream
 
 from synexs_async.missions.asynchronous import AsyncMission
@@ -69,8 +71,11 @@ class AsTasks(PlaceWithWorkers):
                 result = await self._mission.perform(
                     assignment.seed, index, self._identify(index), self._timeout
                 )
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 result = Raised.by(index, error)
+            except asyncio.CancelledError as error:
+                await checkpoint_if_cancelled()  # does not return where the run is stopped
+                result = Raised.by(index, error)  # what the mission waited for was cancelled
             self._done[index] = result
             if index == self._sent.value:
                 self._ended.set()

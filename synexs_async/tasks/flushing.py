@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from synexs_async.events import BatchWritten
@@ -21,12 +20,16 @@ from synexs_async.storage.protocol import BatchRows
 from synexs_async.tasks.broadcast import Broadcast
 from synexs_async.tasks.pool import CALLS_A_WORKER, WorkerPool
 from synexs_async.tasks.replaying import ReadBlock
+from synexs_async.tasks.threads import run_in_thread
 from synexs_async.tasks.watermark import Watermark
 
 if TYPE_CHECKING:
     from loguru import Logger
 
 _BATCHES_A_JOB: Final = 8  # handing work over costs about as much as a fifth of a batch
+_MISSIONS_A_JOB: Final = 256  # larger batches go alone: the loop has to frame them
+_JOBS_AHEAD: Final = 16  # for each job at work, finished ones that may wait for an earlier one
+_ENTERED_TOGETHER: Final = 10_000  # batches made again: each time the whole ledger is written
 _NOTHING: Final = BatchRows(0, [], b"", b"", 1, b"", {})
 
 
@@ -57,7 +60,10 @@ class Flushing:
         self._log = log
         self._events = events
         self._total = total
-        self._workers = workers
+        self._servers = workers * CALLS_A_WORKER
+        size = layout.batch_size
+        self._job_size = size * max(min(_BATCHES_A_JOB, _MISSIONS_A_JOB // size), 1)  # missions
+        self._window = self._servers * _JOBS_AHEAD * self._job_size
         self._done: dict[int, list[Entry]] = {}
         self._order = anyio.Lock()
         self.written = Watermark(first)
@@ -78,27 +84,45 @@ class Flushing:
         return max(committed - self.written.value, 0) // self._layout.batch_size
 
     async def rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
-        """Make batches that are gone again, from the journal."""
+        """Make batches that are gone again, from the journal.
+
+        Some thousands are entered at a time, so that whoever is ended again and again gets on.
+        """
+        for start in range(0, len(missing), _ENTERED_TOGETHER):
+            await self._rebuild(make, missing[start : start + _ENTERED_TOGETHER], flush)
+
+    async def _rebuild(self, make: ReadBlock, missing: Sequence[int], flush: GroupFlush) -> None:
         folder = self._layout.folder
+        size = self._layout.batch_size
         reader = JournalReader(self._layout, 0)
+        reading = anyio.Lock()
+        numbers = iter(missing)
+        entries: list[Entry] = []
 
         def read(first: int) -> list[bytes]:
             nonlocal reader
             if first != reader.position:
                 reader = JournalReader(self._layout, first)
-            return reader.read(first + self._layout.batch_size)
+            return reader.read(first + size)
 
-        def enter(entries: list[Entry]) -> None:
+        def enter() -> None:
             # Behind the checkpoint a file of the right size is trusted, so it must be on disk.
             flush.flush(map(folder.batch_file, missing), [folder.batches])
             self._ledger.insert(entries)
 
-        entries = []
-        for number in missing:
-            first = number * self._layout.batch_size
-            lines = await anyio.to_thread.run_sync(read, first)
-            entries += await self._write(await make(first, lines))
-        await anyio.to_thread.run_sync(enter, entries)
+        async def serve() -> None:
+            while True:
+                async with reading:
+                    if (number := next(numbers, None)) is None:
+                        return
+                    lines = await run_in_thread(read, number * size)
+                entries.extend(await self._write(await make(number * size, lines)))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._servers):
+                tasks.start_soon(serve)
+        entries.sort(key=lambda entry: entry.first)
+        await run_in_thread(enter)
         await self._tell(entries)
 
     async def run(self, blocks: MemoryObjectReceiveStream[Block]) -> None:
@@ -110,7 +134,7 @@ class Flushing:
             return
         send, receive = anyio.create_memory_object_stream[Block](0)
         async with anyio.create_task_group() as tasks, receive:
-            for _ in range(self._workers * CALLS_A_WORKER):
+            for _ in range(self._servers):
                 tasks.start_soon(self._serve, receive.clone())
             await self._hand_over(blocks, send)
 
@@ -129,14 +153,16 @@ class Flushing:
         async with blocks, jobs:
             async for received in blocks:
                 waiting.append(received)
-                while _missions(waiting) < size * _BATCHES_A_JOB:
+                while _missions(waiting) < self._job_size:
                     try:
                         waiting.append(blocks.receive_nowait())
                     except (anyio.WouldBlock, anyio.EndOfStream):
                         break
+                if _missions(waiting) < size:
+                    continue
                 rows = Block.concatenate(waiting)
                 while len(rows) >= size:
-                    count = min(len(rows) // size, _BATCHES_A_JOB) * size
+                    count = min(len(rows), self._job_size) // size * size
                     await jobs.send(rows[:count])
                     rows = rows[count:]
                 waiting = [rows] if len(rows) else []
@@ -147,6 +173,8 @@ class Flushing:
         """Keep one worker busy."""
         async with jobs:
             async for block in jobs:
+                # Jobs come in their order, so the earliest one at work waits for nothing here.
+                await self.written.reached(block.first - self._window)
                 await self._enter(block.first, await self._write(block))
 
     async def _write(self, block: Block) -> list[Entry]:
@@ -170,7 +198,7 @@ class Flushing:
                 end = ready[-1].end
             whole = [entry for entry in ready if entry.missions == self._layout.batch_size]
             if whole:
-                await anyio.to_thread.run_sync(self._ledger.append, whole)
+                await run_in_thread(self._ledger.append, whole)
                 self.written.advance(whole[-1].end)
             if len(whole) < len(ready):
                 self.last = ready[-1]
@@ -182,4 +210,4 @@ class Flushing:
 
 
 def _missions(blocks: list[Block]) -> int:
-    return sum(map(len, blocks))
+    return blocks[-1].end - blocks[0].first

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -103,8 +103,9 @@ async def log_to_file(
         try:
             yield log, lines.settled
         finally:
-            logger.remove(handler)
             lines.close()
+            with suppress(ValueError):  # the host took all handlers away, and ours with them
+                logger.remove(handler)
 
 
 async def _write(path: Path, lines: LineQueue[str], log: Logger) -> None:

@@ -148,8 +148,7 @@ class WorkerPool:
                     break  # it will take as long again
                 continue
             except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await worker.kill()  # in the middle of a call, so of no more use
+                await self._discard(worker)
                 raise
             match reply:
                 case Written() | Checked() | Simulated():
@@ -199,6 +198,13 @@ class WorkerPool:
         ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         self._warn(f"worker process {worker.pid} {ending}; its work is given to another")
         return code
+
+    async def _discard(self, worker: _Worker) -> None:
+        """End a worker that is in the middle of a call whose reply nobody waits for any more."""
+        if worker in self._workers:
+            self._workers.remove(worker)
+        with anyio.CancelScope(shield=True):
+            await worker.kill()
 
 
 class _AnotherCallWasAtWork(anyio.BrokenResourceError):

@@ -135,11 +135,6 @@ class Check:
     def _compare_summaries(self) -> None:
         run, claims, truth = self._run, self.claims, self.truth
         layout, folder = run.layout, run.layout.folder
-        if truth.overtaken:
-            self.notes.append(
-                f"{truth.overtaken:,} missions are recorded as errors, and can be simulated here; "
-                "their records stand"
-            )
         if truth.raising:
             self.notes.append(
                 f"{truth.raising:,} missions raise when they are simulated here; their records "

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-import msgspec
-
-from synexs_async.storage.journal import Head, Layout
+from synexs_async.storage.journal import NO_RECORD, Layout, decode_head
 
 _END: Final = "the end of the file"
-_decode_head: Final = msgspec.json.Decoder(Head).decode
 
 
 class Place(NamedTuple):
@@ -178,8 +175,8 @@ def _mission_of(line: bytes) -> tuple[int | None, str]:
     if not line.endswith(b"\n"):
         return None, "a torn line"
     try:
-        mission = _decode_head(line).mission_number
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        mission = decode_head(line).mission_number
+    except NO_RECORD as error:
         return None, f"a line that is no record ({error})"
     return mission, f"mission {mission}"
 

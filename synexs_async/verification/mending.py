@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import ne
 from typing import Final
 
@@ -16,7 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from synexs_async.missions.failed import error_block, is_error
-from synexs_async.missions.simulation import Raised
+from synexs_async.missions.simulation import Raised, simulate_parts
 from synexs_async.storage.checkpoint import write_checkpoint
 from synexs_async.storage.files import GroupFlush, replace_file
 from synexs_async.storage.index import digests_in_index, write_index
@@ -31,6 +32,7 @@ from synexs_async.verification.summaries import true_checkpoint
 from synexs_async.verification.truth import Known
 
 _MISSIONS_AT_ONCE: Final = 256
+_CUT_SHORT: Final = (b'"error":"TimeoutError"', b'"error":"ProcessEnded"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,15 @@ class _JournalFile:
         self._there = self._map.read(first, self._end)
         self._simulated: list[bytes | None] = []
         self._raised: list[bytes | None] = []
-        for start in range(first, self._end, _MISSIONS_AT_ONCE):
-            self._simulate(start, min(_MISSIONS_AT_ONCE, self._end - start))
+        for start in range(0, len(self._there), _MISSIONS_AT_ONCE):
+            lines = self._there[start : start + _MISSIONS_AT_ONCE]
+            for was_cut_short, group in groupby(lines, _was_cut_short):
+                own = list(group)
+                if was_cut_short:
+                    self._simulated += [None] * len(own)
+                    self._raised += own
+                else:
+                    self._simulate(first + len(self._simulated), len(own))
 
     def mend(self) -> tuple[bool, str]:
         """Write the file again if that can be done; return whether it was, and a sentence."""
@@ -106,20 +115,13 @@ class _JournalFile:
     def _simulate(self, first: int, count: int) -> None:
         """Simulate missions; of one that raises, make its error record."""
         mission, seed = self._run.mission, self._run.identity.seed
-        try:
-            lines: Sequence[bytes] = mission.simulate(seed, first, count).lines
-        except Exception as error:
-            if count == 1:
+        for part in simulate_parts(mission, seed, first, count):
+            if isinstance(part, Raised):
                 self._simulated.append(None)
-                self._raised += error_block(
-                    mission, seed, first, Raised.by(first, error).error
-                ).lines
-                return
-            for index in range(first, first + count):
-                self._simulate(index, 1)
-        else:
-            self._simulated += lines
-            self._raised += [None] * count
+                self._raised += error_block(mission, seed, part.index, part.error).lines
+            else:
+                self._simulated += part.lines
+                self._raised += [None] * len(part)
 
     def _known(self) -> dict[str, str]:
         """Return who knows a digest of the file, by digest."""
@@ -141,6 +143,11 @@ class _JournalFile:
         if self._claims.checkpoint is None and committed < len(lines):
             committed = len(lines)
         return hashlib.sha256(b"".join(lines[:committed])).hexdigest()
+
+
+def _was_cut_short(line: bytes | None) -> bool:
+    """Whether a line records a mission that was cut short, and so may not end by itself."""
+    return line is not None and is_error(line) and any(name in line for name in _CUT_SHORT)
 
 
 def _same(one: bytes | None, other: bytes | None) -> bool:
@@ -227,7 +234,7 @@ def _mend_summaries(run: RecordedRun, check: Check) -> Mending:
 def _flush(run: RecordedRun) -> None:
     """Bring all that was written to disk."""
     folder = run.layout.folder
-    flush = GroupFlush(folder.path)
+    flush = GroupFlush(folder.path, folder.missions, folder.batches)
     try:
         files = [*folder.missions.iterdir(), *folder.batches.iterdir(), folder.ledger]
         existing = (file for file in files if file.is_file())

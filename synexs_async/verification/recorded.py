@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synexs_async.errors import FolderError
-from synexs_async.missions.loading import BUILT_IN, GYM, load_mission, offered
+from synexs_async.missions.loading import BUILT_IN, GYM, load_mission, offered, with_parameters
 from synexs_async.missions.mission import Mission
 from synexs_async.storage.folder import (
     FORMAT_VERSION,
@@ -46,6 +46,8 @@ def recorded_run(folder: RunFolder, mission: Mission | str | None = None) -> Rec
         raise FolderError(folder.path, problem)
     if mission is None or isinstance(mission, str):
         mission = _mission_of(folder, identity, mission)
+    elif hasattr(mission, "with_parameters") and mission.name == identity.mission:
+        mission = with_parameters(mission, identity.parameters, mission.name, _source_of(folder))
     expect_mission(folder, identity, mission)
     for name in ("batch_size", "sequence_length"):
         if getattr(identity, name) < 1:
@@ -64,16 +66,25 @@ def _mission_of(folder: RunFolder, identity: Identity, source: str | None) -> Mi
                 f"holds missions of the kind {source!r}, which may be anybody's code; say where it "
                 "is found, with --mission or verify_run(mission=...)",
             )
-    return load_mission(source, identity.parameters, f"{folder.path}: run.json")
+    return load_mission(source, identity.parameters, _source_of(folder))
+
+
+def _source_of(folder: RunFolder) -> str:
+    """Return what errors call the place that a run's parameters come from."""
+    return f"{folder.path}: run.json"
+
+
+def may_import(identity: Identity) -> bool:
+    """Whether building a run's Gymnasium environment may import whatever the folder names.
+
+    An id with a colon names a module, and some environments are made with the id of another one.
+    """
+    return ":" in identity.mission.removeprefix(GYM) or bool(identity.parameters.get("make"))
 
 
 def _is_installed(identity: Identity) -> bool:
     """Whether nothing but what was installed as a mission or an environment would be imported."""
     name, parameters = identity.mission, identity.parameters
     if name.startswith(GYM):
-        # An id with a colon names a module to import, as a policy does, and some environments are
-        # made with the id of another one.
-        has_module = ":" in name.removeprefix(GYM)
-        is_random = parameters.get("policy") == "random"
-        return is_random and not has_module and not parameters.get("make")
+        return parameters.get("policy") == "random" and not may_import(identity)
     return name in BUILT_IN or any(name == point.name for point in offered())

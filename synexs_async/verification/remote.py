@@ -26,6 +26,8 @@ class RemoteMission(BlockMission):
         self.metric_names = mission.metric_names
         self.batch_metrics = mission.batch_metrics
         self.feature_names = mission.feature_names
+        self.group_by = mission.group_by
+        self.group_names = mission.group_names
         self.block_size = mission.block_size
 
     def parameters(self) -> dict[str, Any]:

@@ -7,23 +7,20 @@ itself is. All else follows from the lines: batches, entries, statistics, the ma
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from synexs_async.missions.failed import decode_error, is_error, read_block
-from synexs_async.missions.mission import (
-    ERROR_OUTCOME,
-    OUTCOME_NAMES,
-    Block,
-    Mission,
-    mission_identifiers,
-)
+from synexs_async.missions.failed import decode_error, error_block, is_error, read_block
+from synexs_async.missions.mission import ERROR_OUTCOME, Block, Mission
+from synexs_async.missions.simulation import Raised, simulate_parts
 from synexs_async.missions.statistics import Statistics
 from synexs_async.storage.index import digests_in_index
 from synexs_async.storage.journal import JournalWriter, Layout, Mark, journal_files
@@ -54,7 +51,6 @@ class Truth:
         bad_files: first missions of the journal files that must be mended.
         claimed: the run at the missions that must be there.
         counts: the statistics at the missions that monitors were told of, if they are there.
-        overtaken: how many missions stand as errors, and could be simulated here.
         raising: how many records could not be simulated here, and are taken as they are.
         lost: the first mission that is neither in the journal nor can be simulated.
     """
@@ -77,9 +73,6 @@ class Truth:
         self._share = share
         self._differences = differences
         self._notes = notes
-        self._identify = mission_identifiers(
-            mission.name, mission.version, mission.parameters(), seed
-        )
         self._map = JournalMap(
             layout,
             claims.records,
@@ -99,12 +92,15 @@ class Truth:
         self.bad_files: set[int] = set()
         self.claimed: Point | None = None
         self.counts: Statistics | None = None
-        self.overtaken = 0
         self.raising = 0
         self.lost: int | None = None
 
     def tell(self) -> Iterator[Block]:
         """Go through the journal, and give the missions of the batches that must be there."""
+        with closing(self._known):
+            yield from self._tell()
+
+    def _tell(self) -> Iterator[Block]:
         claims = self._claims
         whole = claims.missions
         if not claims.is_finished:
@@ -193,13 +189,10 @@ class Truth:
         try:
             with np.errstate(all="ignore"):
                 block = read_block(self._mission, first, lines)
-        except Exception:
+        except (Exception, SystemExit):
             return None
-        errors = [is_error(line) for line in lines]
-        outcomes = block.outcomes.tolist()
-        known = all(-1 <= outcome < len(OUTCOME_NAMES) for outcome in outcomes)
-        raised = [outcome == ERROR_OUTCOME for outcome in outcomes]
-        return block if known and raised == errors else None
+        raised = [outcome == ERROR_OUTCOME for outcome in block.outcomes.tolist()]
+        return block if raised == [is_error(line) for line in lines] else None
 
     def _settle_by_sample(self, block: Block, *, is_last: bool) -> Block:
         parts, done = [], 0
@@ -207,73 +200,64 @@ class Truth:
             index = block.first + position
             is_end = is_last and index == block.end - 1
             if index == 0 or is_end or self._is_in_sample(index):
-                settled = self._settle_one(index, line)
+                settled = self._settle_by_simulating(index, [line])
                 parts += [block[done:position], settled or block[position : position + 1]]
                 done = position + 1
         return Block.concatenate([part for part in (*parts, block[done:]) if len(part)])
 
-    def _settle_by_simulating(self, first: int, lines: list[bytes | None]) -> Block | None:
-        try:
-            block = self._mission.simulate(self._seed, first, len(lines))
-        except Exception:
-            block = None
-        if block is not None and list(block.lines) == lines:
-            self.simulated += len(lines)
-            return block
-        parts = []
-        for position, line in enumerate(lines):
-            simulated = block[position : position + 1] if block is not None else None
-            settled = self._settle_one(first + position, line, simulated)
-            if settled is None:
-                return None
-            parts.append(settled)
+    def _settle_by_simulating(self, first: int, lines: Sequence[bytes | None]) -> Block | None:
+        parts: list[Block] = []
+        for stands, group in groupby(lines, _is_error_record):
+            own = list(group)
+            if stands:
+                parts += [self._settle_error(k, line) for k, line in enumerate(own, first) if line]
+            else:
+                for part in self._settle_others(first, own):
+                    if part is None:
+                        return None
+                    parts.append(part)
+            first += len(own)
         return Block.concatenate(parts)
 
-    def _settle_one(
-        self, index: int, line: bytes | None, simulated: Block | None = None
-    ) -> Block | None:
-        """Hold a line against what simulating its mission gives."""
-        self.simulated += 1
-        raised = ""
-        if simulated is None:
-            try:
-                simulated = self._mission.simulate(self._seed, index, 1)
-            except Exception as error:
-                raised = f"{type(error).__name__}: {error}"
-        if line is not None and is_error(line):
-            return self._settle_error(index, line, simulated)
-        if simulated is not None:
-            if line is not None and line != simulated.lines[0]:
-                self._name_line(index, *difference_of_lines(simulated.lines[0], line))
-            return simulated
+    def _settle_error(self, index: int, line: bytes) -> Block:
+        """An error record stands: what raised then need not raise here, or may never end."""
+        try:
+            error = decode_error(line).error
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            self._name_line(index, "", "an error record", f"a line that is none ({problem})")
+            return error_block(self._mission, self._seed, index, "")
+        block = error_block(self._mission, self._seed, index, error)
+        if line != block.lines[0]:
+            self._name_line(index, *difference_of_lines(block.lines[0], line))
+        elif self._map.of(index).wanted:
+            self._name_line(index, "", "the bytes that were committed", "perhaps others")
+        return block
+
+    def _settle_others(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Block | None]:
+        """Hold lines against what simulating their missions gives."""
+        for part in simulate_parts(self._mission, self._seed, first, len(lines)):
+            if isinstance(part, Raised):
+                yield self._settle_raising(part, lines[part.index - first])
+                continue
+            for index, line in enumerate(lines[part.first - first : part.end - first], part.first):
+                right = part.lines[index - part.first]
+                if line is not None and line != right:
+                    self._name_line(index, *difference_of_lines(right, line))
+            self.simulated += len(part)
+            yield part
+
+    def _settle_raising(self, raised: Raised, line: bytes | None) -> Block | None:
+        """Take the line of a mission that can't be simulated here as it is."""
         if line is None:
             return None
+        index = raised.index
         file = self._map.of(index)
         block = self._read(index, [line])
         if block is None or (file.wanted and file.first not in self.bad_files):
-            expected, found = "a mission that can be simulated", f"one that raises {raised}"
-            self._name_line(index, "", expected, found)
-        self.simulated -= 1
+            found = f"one that raises {raised.sentence}"
+            self._name_line(index, "", "a mission that can be simulated", found)
         self.raising += 1
         return block
-
-    def _settle_error(self, index: int, line: bytes, simulated: Block | None) -> Block | None:
-        """An error record stands: what raised then need not raise here."""
-        try:
-            record = decode_error(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._name_line(index, "", "an error record", f"a line that is none ({error})")
-            return simulated
-        right = msgspec.structs.replace(
-            record, mission_id=self._identify(index), mission_number=index
-        )
-        if line != (written := msgspec.json.encode(right) + b"\n"):
-            self._name_line(index, *difference_of_lines(written, line))
-        elif self._map.of(index).wanted:
-            self._name_line(index, "", "the bytes that were committed", "perhaps others")
-        elif simulated is not None:
-            self.overtaken += 1
-        return read_block(self._mission, index, [written])
 
     def _name_line(self, index: int, field: str, expected: str, found: str) -> None:
         file = self._map.of(index)
@@ -315,12 +299,20 @@ class Truth:
         return self._indexed.get(found.name)
 
 
+def _is_error_record(line: bytes | None) -> bool:
+    return line is not None and is_error(line)
+
+
 class Known:
     """What the ledger says of the files of one kind, asked for in their order."""
 
     def __init__(self, ledger: Path, *, batches: bool) -> None:
         self._entries = (entry for entry in Ledger(ledger).entries() if entry.is_batch == batches)
         self._next: Entry | None = None
+
+    def close(self) -> None:
+        """Let go of the ledger's file."""
+        self._entries.close()
 
     def entry(self, first: int) -> Entry | None:
         """Return the entry of the file that begins with mission `first`, if there is one."""

@@ -6,7 +6,7 @@ What a colour says, a word, a number or the shape of a sign says too.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -80,20 +80,15 @@ def mean_slopes(xs: Sequence[float], ys: Sequence[float], columns: int) -> list[
     return [max(after - before, 0.0) / step for before, after in pairwise(heights)]
 
 
-def in_columns(
-    xs: Sequence[float],
-    ys: Sequence[float],
-    columns: int,
-    join: Callable[[Iterable[float]], float] = max,
-) -> list[float]:
-    """Join the values that fall into each of `columns`; where none does, the next one stands."""
+def in_columns(xs: Sequence[float], ys: Sequence[float], columns: int) -> list[float]:
+    """Return the highest value in each of `columns`; where there is none, the next one stands."""
     if len(xs) < 2 or xs[-1] <= xs[0]:
         return list(ys[-1:])
     step = (xs[-1] - xs[0]) / columns
     ends = [bisect_right(xs, xs[0] + step * (number + 1)) for number in range(columns - 1)]
     borders = [0, *ends, len(xs)]
     return [
-        join(ys[start:end]) if start < end else ys[min(start, len(ys) - 1)]
+        max(ys[start:end]) if start < end else ys[min(start, len(ys) - 1)]
         for start, end in pairwise(borders)
     ]
 

@@ -155,9 +155,10 @@ class Outcomes(Panel):
             return
         field = progress.group_by.rpartition(".")[2]
         title = f"By {field}" if field else "Outcomes"
-        rows = {"all": progress.stats}
-        rows |= {name or "(none)": counts for name, counts in progress.groups.items()}
-        names = min(max(map(len, (title, *rows))), max(width // 4, len("Outcomes")))
+        rows = [("all", progress.stats)]  # a group may bear this name too
+        rows += [(name or "(none)", counts) for name, counts in progress.groups.items()]
+        longest = max(len(title), *(len(name) for name, _ in rows))
+        names = min(longest, max(width // 4, len("Outcomes")))
         missions = max(len("missions"), len(f"{progress.mission_current:,}")) + 1
         column = len("  █ success")
         bars = width - names - missions - column * len(_OUTCOMES) - len("  ")
@@ -169,7 +170,7 @@ class Outcomes(Panel):
         for name, sign, style in _OUTCOMES:
             head.append(((f"{sign} {name}" if bars else name).rjust(column), style))
         yield line(*head, width=width)
-        for name, counts in rows.items():
+        for name, counts in rows:
             numbers = msgspec.structs.astuple(counts)
             total = sum(numbers)
             row: list[str | Part] = [line(name, width=names, pad=True).plain]

@@ -232,12 +232,6 @@ def calls_of(folder: Path, options: Sequence[str] = SMALL) -> list[Call]:
     return calls
 
 
-def first_and_last(calls: Sequence[Call]) -> list[Call]:
-    """Keep the first and the last of each kind."""
-    last = {(call.role, call.operation, call.kind): call.number for call in calls}
-    return [c for c in calls if c.number in (1, last[c.role, c.operation, c.kind])]
-
-
 def committed(folder: Path) -> int:
     """Count the records that a journal holds, whole and in order, from the first on."""
     count = 0

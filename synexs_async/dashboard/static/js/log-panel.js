@@ -15,7 +15,7 @@ export function logPanel(path, signal) {
   const node = h("section", { class: "panel", "aria-labelledby": "log-title" },
     h("header", null, h("h2", { id: "log-title" }, "Log"), h("label", { class: "field" }, h("span", { class: "hidden" }, "Least level"), level)),
     box, state);
-  const show = ({ lines }) => {
+  const show = ({ lines, more }) => {
     const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
     const seen = new Map();
     const keyed = lines.map((line) => {
@@ -25,7 +25,7 @@ export function logPanel(path, signal) {
     });
     reconcile(list, keyed, (line) => line.key, makeLine, () => {});
     box.hidden = lines.length === 0;
-    setText(state, lines.length ? "" : "No line of this level.");
+    setText(state, lines.length ? "" : more ? "No line of this level lately." : "No line of this level.");
     if (isAtEnd) box.scrollTop = box.scrollHeight;
   };
   const refresh = asking(

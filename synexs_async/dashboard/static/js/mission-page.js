@@ -133,7 +133,7 @@ function trajectoryTable(trajectory) {
 
 function rows(columns, length, valuesOf) {
   const body = h("tbody");
-  return h("div", null, h("div", { class: "scroll" }, h("table", null,
+  return h("div", null, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps as a table" }, h("table", null,
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "step"), columns.map((column) => h("th", { scope: "col" }, words(column))))), body)),
   paged(body, length, "steps", (place) =>
     h("tr", null, h("th", { scope: "row" }, place), valuesOf(place).map((value) => h("td", null, value === undefined ? "" : shownValue(value))))));

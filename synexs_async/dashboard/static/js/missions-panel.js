@@ -27,6 +27,7 @@ export function missionsPanel(path, id, query, signal) {
   let told = null;
   let newest = -1;
   let matched = 0;
+  let wanted = query.get("group") ?? "";  // which the run may not have told of yet
 
   const go = h("form", { class: "filters", onsubmit: (event) => {
     event.preventDefault();
@@ -40,9 +41,10 @@ export function missionsPanel(path, id, query, signal) {
     h("div", { class: "scroll" }, table), h("div", { class: "more" }, state, older));
 
   outcome.value = query.get("outcome") ?? "";
+  group.addEventListener("change", () => { wanted = group.value; });
   for (const select of [outcome, group]) {
     select.addEventListener("change", () => {
-      const chosen = new URLSearchParams([["outcome", outcome.value], ["group", group.value]].filter(([, value]) => value));
+      const chosen = new URLSearchParams([["outcome", outcome.value], ["group", wanted]].filter(([, value]) => value));
       history.replaceState(null, "", chosen.size ? `${address}?${chosen}` : address);
       search(true);
     });
@@ -109,18 +111,20 @@ export function missionsPanel(path, id, query, signal) {
     told = run.progress;
     node.hidden = !told || told.mission_current === 0;
     if (node.hidden) return;
+    let isOutdated = latest === 0;
     const names = Object.keys(told.groups).filter((name) => name !== "(other)");
     if (names.join("\n") !== groups) {
       groups = names.join("\n");
-      const chosen = group.value || query.get("group") || "";
+      const shown = `${group.value} ${groupField.hidden}`;
       groupField.hidden = groupHeading.hidden = names.length === 0;
       const label = lastPart(told.group_by);
       setText(groupName, label.charAt(0).toUpperCase() + label.slice(1));
       setText(groupHeading, label);
       group.replaceChildren(h("option", { value: "" }, "any"), ...names.map((name) => h("option", { value: name }, name)));
-      group.value = names.includes(chosen) ? chosen : "";
+      group.value = names.includes(wanted) ? wanted : "";
+      isOutdated ||= shown !== `${group.value} ${groupField.hidden}`;
     }
-    if (latest === 0) search(true);
+    if (isOutdated) search(true);
     if (told.mission_current - 1 > newest && matching() > matched) refresh.hidden = false;
   };
   return { node, show };

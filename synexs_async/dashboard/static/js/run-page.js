@@ -10,7 +10,7 @@ import { ask, asking, listen, runPath } from "./server.js";
 
 export async function runPage(signal, id, query) {
   const path = runPath(id);
-  const { run: first, identity } = await ask(path, {}, signal);
+  const { run: first, identity, identity_digest: digest } = await ask(path, {}, signal);
   const head = makeHead(first, identity);
   const hero = makeHero();
   const outcomes = makeOutcomes();
@@ -19,7 +19,7 @@ export async function runPage(signal, id, query) {
   const log = logPanel(path, signal);
   const missions = missionsPanel(path, id, query, signal);
   let run = first;
-  let seen = null;
+  let seen = { identity: digest };
   let saidAt = null;
 
   const showSeries = (series) => {
@@ -32,13 +32,13 @@ export async function runPage(signal, id, query) {
     for (const part of [head, hero, outcomes, missions]) part.show(run);
   };
   const show = (news) => {
-    if (seen && news.identity !== seen.identity) {
+    if (news.identity !== seen.identity) {
       dispatchEvent(new Event("pagestale"));  // another run has taken the folder
       return;
     }
     showRun(news.run);
-    if (news.series !== seen?.series) refreshSeries();
-    if (news.log !== seen?.log) log.refresh();
+    if (news.series !== seen.series) refreshSeries();
+    if (news.log !== seen.log) log.refresh();
     seen = news;
     const tenth = `${run.status} ${Math.floor((run.progress?.progress_percent ?? 0) / 10)}`;
     if (saidAt !== null && tenth !== saidAt) announce(`${run.name}: ${run.status}, ${Math.floor(run.progress?.progress_percent ?? 0)}% done`);

@@ -44,7 +44,8 @@ export async function pause(milliseconds) {
   do await new Promise((resolve) => setTimeout(resolve, milliseconds)); while (document.hidden);
 }
 
-/* One question at a time: what changes meanwhile is asked for once, afterwards; what failed, after a pause. */
+/* One question at a time: what changes meanwhile is asked for once, afterwards; what failed, after a pause;
+   what was refused, when it changes. */
 export function asking(question, onAnswer, onFailure, signal) {
   let isBusy = false;
   let isStale = false;
@@ -55,9 +56,12 @@ export function asking(question, onAnswer, onFailure, signal) {
     try {
       while (isStale && !signal.aborted) {
         isStale = false;
-        const answer = await question().catch((error) => { if (!signal.aborted) onFailure(error); });
+        let failure = null;
+        const answer = await question().catch((error) => { failure = error; });
         if (answer) onAnswer(answer);
         else {
+          if (!signal.aborted) onFailure(failure);
+          if (failure instanceof Refused) continue;
           isStale = true;
           await pause(5000);
         }
@@ -114,12 +118,12 @@ export function listen(path, event, onState, signal) {
     source.onopen = heard;
     source.onerror = lost;  // a peer that vanished raises none: hence the sign of life
   };
-  /* Why a stream was refused is not told to a page, so what it stands beside is asked first. */
+  /* Why a stream was refused is not told to a page, so it is asked for its head first. */
   const knock = async () => {
-    const status = await fetch(path, { method: "HEAD", signal: AbortSignal.timeout(10_000) }).then((response) => response.status, () => 0);
+    const status = await fetch(events, { method: "HEAD", signal: AbortSignal.timeout(10_000) }).then((response) => response.status, () => 0);
     if (status === 200) { open(); return; }
     if (signal.aborted || document.hidden) return;
-    showLink("lost", { 401: "The token is needed", 404: "The run is gone" }[status] ?? "Reconnecting…");
+    showLink("lost", { 401: "The token is needed", 404: "The run is gone", 503: "Too many pages are open" }[status] ?? "Reconnecting…");
     later(knock, status ? 5000 : 1500);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()), { signal });
